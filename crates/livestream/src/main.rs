@@ -1,0 +1,2 @@
+//! The `livestream` binary.
+fn main() {}
