@@ -1,0 +1,81 @@
+//! Intents: what LiveKit has to be made to do, tried until seen to be done.
+
+use std::time::Duration;
+
+use crate::{Decision, Head, Identity, Intent, IntentKind, MAX_INTENTS, ParticipantSid, Phase, Rules, Timestamp};
+
+use super::Draft;
+
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+
+/// LiveKit has done it: the intent goes. `None` when it is not there (any more).
+pub fn close_intent(head: &Head, done: &IntentKind, rules: &Rules, now: Timestamp) -> Option<Decision> {
+    if !head.intents.iter().any(|intent| intent.kind == *done) {
+        return None;
+    }
+    let mut draft = Draft::new(head, now);
+    draft.head.intents.retain(|intent| intent.kind != *done);
+    let own_room = matches!(done, IntentKind::DeleteRoom { room } if *room == head.room.name);
+    if own_room && head.phase == Phase::Ended {
+        draft.head.closed_at = Some(now);
+    }
+    draft.finish(rules)
+}
+
+/// LiveKit did not do it: it is tried again after 1, 2, 4 … 30 s.
+pub fn postpone_intent(head: &Head, failed: &IntentKind, rules: &Rules, now: Timestamp) -> Option<Decision> {
+    let mut draft = Draft::new(head, now);
+    let intent = draft.head.intents.iter_mut().find(|intent| intent.kind == *failed)?;
+    intent.next_try = now + back_off(intent.tries);
+    intent.tries += 1;
+    draft.finish(rules)
+}
+
+fn back_off(tries: u32) -> Duration {
+    FIRST_RETRY.saturating_mul(1 << tries.min(10)).min(LONGEST_RETRY)
+}
+
+/// Asks for these connections of `identity` to be taken out. `Ok(None)` when
+/// there is nothing to do, `Err` when too much is pending already.
+pub fn request_removal(
+    head: &Head,
+    identity: &Identity,
+    sids: Vec<ParticipantSid>,
+    rules: &Rules,
+    now: Timestamp,
+) -> Result<Option<Decision>, TooManyIntents> {
+    if sids.is_empty() || !head.phase.is_active() {
+        return Ok(None);
+    }
+    let mut draft = Draft::new(head, now);
+    let pending = draft.head.intents.iter_mut().find_map(|intent| match &mut intent.kind {
+        IntentKind::RemoveParticipant { identity: who, sids } if who == identity => Some(sids),
+        _ => None,
+    });
+    match pending {
+        Some(pending) => {
+            pending.extend(sids);
+            pending.sort();
+            pending.dedup();
+        }
+        None if head.intents.len() >= MAX_INTENTS => return Err(TooManyIntents),
+        None => {
+            let kind = IntentKind::RemoveParticipant { identity: identity.clone(), sids };
+            draft.head.intents.push(Intent { kind, since: now, next_try: now, tries: 0 });
+        }
+    }
+    Ok(draft.finish(rules))
+}
+
+/// The record holds as many intents as it may: LiveKit has been away for long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many removals are waiting for LiveKit")]
+pub struct TooManyIntents;
+
+impl Head {
+    /// The intents whose time has come.
+    pub fn due_intents(&self, now: Timestamp) -> impl Iterator<Item = &Intent> {
+        self.intents.iter().filter(move |intent| intent.next_try <= now)
+    }
+}
