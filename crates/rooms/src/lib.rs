@@ -1,1 +1,10 @@
-//! Placeholder while the workspace is laid out.
+//! What we need from LiveKit: a trait over its RoomService, join tokens, and
+//! the verification and decoding of its webhooks into [`domain::RoomEvent`].
+//!
+//! Nothing here decides anything about streams or stores anything.
+
+mod error;
+mod rooms;
+
+pub use error::{ErrorKind, RoomsError};
+pub use rooms::{RoomSpec, Rooms};

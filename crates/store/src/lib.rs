@@ -1,1 +1,15 @@
-//! Placeholder while the workspace is laid out.
+//! Where streams are kept: one trait, two backends.
+//!
+//! [`embedded`] keeps everything in memory with redb underneath; [`redis`]
+//! keeps it in Redis or Valkey. Both pass one conformance suite. This crate
+//! commits decisions; it makes none, and it knows nothing of LiveKit.
+
+mod error;
+mod list;
+mod partition;
+mod store;
+
+pub use error::{ErrorKind, StoreError};
+pub use list::{Cursor, InvalidCursor, ListQuery, Page, PeoplePage};
+pub use partition::{PARTITIONS, Partition};
+pub use store::{Commit, Committed, Concern, Fence, Loaded, MetaKey, NoticeEvent, Store, Totals, Watch};

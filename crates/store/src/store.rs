@@ -1,0 +1,191 @@
+//! The trait that both backends implement, and the words it uses.
+
+use async_trait::async_trait;
+use domain::{Decision, EventId, Head, Identity, Notice, Participant, ParticipantSid, StreamId, Timestamp, Tombstone};
+use tokio::sync::mpsc;
+
+use crate::{ListQuery, Page, Partition, PeoplePage, StoreError};
+
+/// Keeps streams and tells every instance when one changes.
+///
+/// All methods fail with [`StoreError`] within 2 s when the backend does not answer.
+/// A commit is atomic: head, people, indexes, totals, due time, event memory
+/// and the published notice, or nothing.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// The store's clock, the same for all instances: Redis TIME by a refreshed
+    /// offset, or the wall clock, never below a time given out or stored before.
+    fn now(&self) -> Timestamp;
+
+    /// Fails when the store can't be reached.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// The head of a stream and what concerns one participant of it. One round trip.
+    async fn load(&self, id: &StreamId, concern: Concern<'_>) -> Result<Loaded, StoreError>;
+
+    /// Heads of several streams, in the order asked; absent ones are `None`.
+    async fn load_many(&self, ids: &[StreamId]) -> Result<Vec<Option<Head>>, StoreError>;
+
+    /// The head and the whole list of people, of one moment; by identity and connection.
+    async fn load_full(&self, id: &StreamId) -> Result<Option<(Head, Vec<Participant>)>, StoreError>;
+
+    /// The head and the distinct identities of people, sorted, of one moment.
+    async fn load_state(&self, id: &StreamId) -> Result<Option<(Head, Vec<Identity>)>, StoreError>;
+
+    /// A page of the connections in a stream (all kinds), by identity and connection; empty for an unknown stream.
+    async fn people(
+        &self,
+        id: &StreamId,
+        limit: usize,
+        cursor: Option<&crate::Cursor>,
+    ) -> Result<PeoplePage, StoreError>;
+
+    /// Which of these connections are remembered to have gone.
+    async fn gone(&self, id: &StreamId, sids: &[ParticipantSid]) -> Result<Vec<ParticipantSid>, StoreError>;
+
+    /// One atomic step. One round trip.
+    async fn commit(&self, id: &StreamId, commit: Commit<'_>) -> Result<Committed, StoreError>;
+
+    /// A page of heads, newest first. Costs the page, not the number of streams.
+    async fn list(&self, query: &ListQuery) -> Result<Page<Head>, StoreError>;
+
+    /// Sums over all active streams. Costs the same whatever their number.
+    async fn totals(&self) -> Result<Totals, StoreError>;
+
+    /// Streams of a partition whose due time is at or before `until`, soonest first.
+    async fn due(&self, partition: Partition, until: Timestamp, limit: usize) -> Result<Vec<StreamId>, StoreError>;
+
+    /// Removes index and due entries of a stream whose record is gone (it expired by itself).
+    async fn forget(&self, id: &StreamId) -> Result<(), StoreError>;
+
+    /// Takes or renews the lease of a partition for `holder` until `ttl` from now;
+    /// `None` while somebody else holds it. The fencing number rises whenever the holder changes.
+    async fn lease(
+        &self,
+        partition: Partition,
+        holder: &str,
+        ttl: std::time::Duration,
+    ) -> Result<Option<Fence>, StoreError>;
+
+    /// Gives a lease back if `holder` has it.
+    async fn release(&self, partition: Partition, holder: &str) -> Result<(), StoreError>;
+
+    /// A deployment-wide value.
+    async fn meta(&self, key: MetaKey) -> Result<Option<String>, StoreError>;
+
+    /// Sets a deployment-wide value if it is still `expected`; returns what is stored afterwards.
+    async fn swap_meta(&self, key: MetaKey, expected: Option<&str>, value: &str) -> Result<String, StoreError>;
+
+    /// Starts (`true`) or stops telling this instance about a stream or the lobby.
+    /// Returns once every commit made from now on will be told.
+    async fn watch(&self, what: Watch<'_>, on: bool) -> Result<(), StoreError>;
+
+    /// The notices of what is watched, in the order of commits per stream.
+    /// There is one receiver per store; a second call takes it away from the first.
+    /// When the receiver falls behind, notices are dropped and [`NoticeEvent::Gap`] is sent.
+    fn notices(&self) -> mpsc::Receiver<NoticeEvent>;
+
+    /// Flushes and stops background work; later calls fail.
+    async fn close(&self);
+}
+
+/// Whom a load is about.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Concern<'a> {
+    /// This connection.
+    pub sid: Option<&'a ParticipantSid>,
+    /// This person.
+    pub identity: Option<&'a Identity>,
+    /// The event about to be applied; see [`Loaded::event_known`].
+    pub event: Option<&'a EventId>,
+}
+
+/// What the store has of a stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// The head, if there is a record.
+    pub head: Option<Head>,
+    /// What outlived an earlier record; looked up only when there is no head.
+    pub tombstone: Option<Tombstone>,
+    /// The connection asked for, if it is in the list.
+    pub participant: Option<Participant>,
+    /// Live connections of people with the identity asked for.
+    pub identity_sids: Vec<ParticipantSid>,
+    /// The connection asked for is remembered to have gone.
+    pub sid_gone: bool,
+    /// The event asked for has been applied before.
+    pub event_known: bool,
+}
+
+/// One step to commit.
+#[derive(Debug, Clone, Copy)]
+pub struct Commit<'a> {
+    /// The step.
+    pub decision: &'a Decision,
+    /// Remembered with it for [`domain::Retention::EVENT`]; one that is remembered already refuses the step.
+    pub event: Option<&'a EventId>,
+    /// For steps made under a lease.
+    pub fence: Option<Fence>,
+}
+
+/// What became of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Committed {
+    /// It is stored (durably, in the embedded store) and published.
+    Done,
+    /// The record has changed since: load and decide again.
+    Conflict,
+    /// The event was applied before.
+    DuplicateEvent,
+    /// The lease has passed to somebody else.
+    Fenced,
+}
+
+/// Proof of holding a partition's lease; a commit with an older number is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fence {
+    /// Whose lease.
+    pub partition: Partition,
+    /// Rises with every change of holder.
+    pub number: u64,
+}
+
+/// Deployment-wide values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MetaKey {
+    /// The random id that marks our rooms.
+    Deployment,
+    /// Which media side the record belongs to: `external` or `embedded:<id>`.
+    MediaSide,
+}
+
+/// Sums over active streams.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Active streams.
+    pub streams: u64,
+    /// Of these, live ones.
+    pub live: u64,
+    /// People in them.
+    pub people: u64,
+}
+
+/// Something to be told about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watch<'a> {
+    /// One stream's notices.
+    Stream(&'a StreamId),
+    /// The notices of all streams, without lists of people.
+    Lobby,
+}
+
+/// What the receiver of notices gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoticeEvent {
+    /// A watched stream changed.
+    Stream(Notice),
+    /// Some stream changed, and the lobby is watched; `joined` and `left` are empty.
+    Lobby(Notice),
+    /// Something may have been missed: read again whatever is watched.
+    Gap,
+}
