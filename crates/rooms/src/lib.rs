@@ -4,7 +4,9 @@
 //! Nothing here decides anything about streams or stores anything.
 
 mod error;
+mod jwt;
 mod rooms;
+pub mod simulated;
 
 pub use error::{ErrorKind, RoomsError};
 pub use rooms::{RoomSpec, Rooms};
