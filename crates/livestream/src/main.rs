@@ -1,2 +1,73 @@
-//! The `livestream` binary.
-fn main() {}
+//! The shipped program: configuration, wiring and shutdown. The only place that
+//! names concrete backends; what a stream is and does stands in other crates.
+
+mod cli;
+mod config;
+mod logs;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use cli::{Action, Cli};
+use config::{Config, ConfigError, Loaded};
+
+/// The program was told something that can't work: nothing was started, and starting again does not help.
+const EXIT_CONFIG: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = match cli::parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        // Help and version come this way too; clap knows which stream and code each has.
+        Err(answer) => answer.exit(),
+    };
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Config(error)) => {
+            complain(&error);
+            ExitCode::from(EXIT_CONFIG)
+        }
+        Err(Failure::Run(error)) => {
+            complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why the program ends other than as asked.
+enum Failure {
+    Config(ConfigError),
+    Run(anyhow::Error),
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    if cli.action == Action::ShowDefaults {
+        return print(config::manual::TEXT).map_err(Failure::Run);
+    }
+    let loaded = config::load(cli.flags, cli.file.as_deref()).map_err(Failure::Config)?;
+    match cli.action {
+        Action::ShowConfig => show(&loaded),
+        Action::Serve | Action::ShowDefaults => serve(loaded.config().map_err(Failure::Config)?),
+    }
+}
+
+/// What is wrong with a configuration is easier to see beside it: it is shown either way.
+fn show(loaded: &Loaded) -> Result<(), Failure> {
+    print(&loaded.show()).map_err(Failure::Run)?;
+    loaded.config().map(drop).map_err(Failure::Config)
+}
+
+fn serve(config: Config) -> Result<(), Failure> {
+    logs::start(&config.log);
+    Ok(())
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    Ok(out.write_all(text.as_bytes()).and_then(|()| out.flush())?)
+}
+
+fn complain(problem: &dyn std::fmt::Display) {
+    for line in problem.to_string().lines() {
+        eprintln!("livestream: {line}");
+    }
+}

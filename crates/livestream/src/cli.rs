@@ -1,0 +1,126 @@
+//! The command line: one flag per setting, and what the program can do besides serving.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use crate::config::manual;
+
+/// What to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Run the orchestrator.
+    Serve,
+    /// Print the effective configuration.
+    ShowConfig,
+    /// Print the manual.
+    ShowDefaults,
+}
+
+/// What the command line says.
+#[derive(Debug)]
+pub(crate) struct Cli {
+    /// What to do.
+    pub(crate) action: Action,
+    /// Settings given as flags, by setting name.
+    pub(crate) flags: HashMap<String, String>,
+    /// The configuration file.
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// Reads the command line `args`, the program's name first.
+///
+/// An error of clap is also how `--help` and `--version` answer.
+pub(crate) fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Cli, clap::Error> {
+    let matches = command().try_get_matches_from(args)?;
+    let mut flags = HashMap::new();
+    let mut file = None;
+    let mut level = Some(&matches);
+    // A flag may stand before or after the subcommand.
+    while let Some(matches) = level {
+        collect(matches, &mut flags);
+        file = matches.get_one::<PathBuf>("config").cloned().or(file);
+        level = matches.subcommand().map(|(_, inner)| inner);
+    }
+    Ok(Cli { action: action(&matches), flags, file })
+}
+
+fn action(matches: &ArgMatches) -> Action {
+    match matches.subcommand() {
+        Some(("config", inner)) if inner.get_flag("defaults") => Action::ShowDefaults,
+        Some(("config", _)) => Action::ShowConfig,
+        _ => Action::Serve,
+    }
+}
+
+fn collect(matches: &ArgMatches, flags: &mut HashMap<String, String>) {
+    for setting in manual::settings() {
+        if let Some(value) = matches.get_one::<String>(&setting.name) {
+            flags.insert(setting.name, value.clone());
+        }
+    }
+}
+
+fn command() -> Command {
+    let config = Command::new("config")
+        .about("Prints the effective configuration, the source of each value, and no secret")
+        .arg(
+            Arg::new("defaults").long("defaults").action(ArgAction::SetTrue).help("Prints the manual of all settings"),
+        );
+    let file = Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .env("LIVESTREAM_CONFIG")
+        .hide_env_values(true)
+        .value_parser(clap::value_parser!(PathBuf))
+        .global(true)
+        .help("Configuration file (TOML)");
+    Command::new("livestream")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Livestreams on LiveKit: who may do what, and the true state of every stream, live.")
+        .after_help("Every setting is also an environment variable and a line of the file; a flag goes first.")
+        .arg(file)
+        .args(manual::settings().into_iter().map(flag))
+        .subcommand(config)
+}
+
+fn flag(setting: manual::Setting) -> Arg {
+    let default = setting.default.as_ref().map_or(String::new(), |default| format!(" [default: {default}]"));
+    Arg::new(setting.name.clone())
+        .long(setting.flag())
+        .value_name("VALUE")
+        .global(true)
+        .hide_default_value(true)
+        .help(format!("{} [{}]{default}", setting.help, setting.variable()))
+        .help_heading(setting.section)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Cli, clap::Error> {
+        parse(line.split(' ').map(Into::into))
+    }
+
+    #[test]
+    fn the_command_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn flags_may_stand_before_and_after_the_subcommand() {
+        let cli = parsed("livestream --port 1 config --redis-prefix x").unwrap();
+        assert_eq!(cli.action, Action::ShowConfig);
+        assert_eq!((cli.flags["port"].as_str(), cli.flags["redis_prefix"].as_str()), ("1", "x"));
+        assert_eq!(parsed("livestream").unwrap().action, Action::Serve);
+        assert_eq!(parsed("livestream config --defaults").unwrap().action, Action::ShowDefaults);
+    }
+
+    #[test]
+    fn unknown_flags_are_refused_by_name() {
+        let text = parsed("livestream --prot 1").unwrap_err().to_string();
+        assert!(text.contains("--prot") && text.contains("--port"), "{text}");
+    }
+}

@@ -1,0 +1,246 @@
+//! From text to values. Every error says what was expected, without repeating the text.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use url::Url;
+
+/// Longest duration that a setting may have: ten years, in seconds.
+const LONGEST: f64 = 315_360_000.0;
+
+/// The outcome of parsing: a value, or what was expected.
+pub(crate) type Parsed<T> = Result<T, String>;
+
+/// What a caller with a key may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Everything.
+    Admin,
+    /// Read what needs a key to be read.
+    Read,
+}
+
+/// A caller's key; only its hash is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ApiKey {
+    /// Its name in logs.
+    pub(crate) name: String,
+    /// What it allows.
+    pub(crate) scope: Scope,
+    /// SHA-256 of the key.
+    pub(crate) hash: [u8; 32],
+}
+
+/// Any text.
+pub(crate) fn text(text: &str) -> Parsed<String> {
+    Ok(text.to_owned())
+}
+
+/// An address to listen on.
+pub(crate) fn host(text: &str) -> Parsed<IpAddr> {
+    if text == "localhost" {
+        return Ok(Ipv4Addr::LOCALHOST.into());
+    }
+    text.parse().map_err(|_| "must be an IP address or `localhost`".to_owned())
+}
+
+/// A port, 0 included.
+pub(crate) fn port(text: &str) -> Parsed<u16> {
+    text.parse().map_err(|_| "must be a number from 0 to 65535".to_owned())
+}
+
+/// A number of something, at least 1.
+pub(crate) fn count(text: &str) -> Parsed<u32> {
+    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "must be a whole number, at least 1".to_owned())
+}
+
+/// A duration in seconds.
+pub(crate) fn seconds(text: &str) -> Parsed<Duration> {
+    let number = text.parse::<f64>().ok().filter(|number| *number >= 0.001 && *number <= LONGEST);
+    number.map(Duration::from_secs_f64).ok_or_else(|| "must be a number of seconds above 0".to_owned())
+}
+
+/// A switch.
+pub(crate) fn on_off(text: &str) -> Parsed<bool> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("must be `on` or `off`".to_owned()),
+    }
+}
+
+/// One of the words given.
+pub(crate) fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Parsed<T> {
+    let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+    found.ok_or_else(|| {
+        let names: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
+        format!("must be one of {}", names.join(", "))
+    })
+}
+
+/// The URL of a LiveKit server.
+pub(crate) fn livekit_url(text: &str) -> Parsed<Url> {
+    let url = Url::parse(text).ok().filter(|url| {
+        let scheme = matches!(url.scheme(), "http" | "https" | "ws" | "wss");
+        scheme && url.has_host() && url.username().is_empty() && url.query().is_none()
+    });
+    url.ok_or_else(|| "must be a URL that starts with http://, https://, ws:// or wss://".to_owned())
+}
+
+/// The URL of a Redis server.
+pub(crate) fn redis_url(text: &str) -> Parsed<String> {
+    let expected = "must be redis://[user:password@]host[:port][/database] or the same with rediss://";
+    let url = Url::parse(text).map_err(|_| expected.to_owned())?;
+    let database = url.path().trim_start_matches('/');
+    let plain = matches!(url.scheme(), "redis" | "rediss") && url.has_host();
+    if plain && (database.is_empty() || database.parse::<u16>().is_ok()) {
+        Ok(text.to_owned())
+    } else {
+        Err(expected.to_owned())
+    }
+}
+
+/// Letters, digits, `.`, `_` and `-`.
+pub(crate) fn prefix(text: &str) -> Parsed<String> {
+    let allowed = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
+    if allowed && text.len() <= 64 {
+        Ok(text.to_owned())
+    } else {
+        Err("must be letters, digits, `.`, `_` or `-`, at most 64 of them".to_owned())
+    }
+}
+
+/// Origins of pages; `*` is every one.
+pub(crate) fn origins(text: &str) -> Parsed<Vec<String>> {
+    items(text).map(origin).collect()
+}
+
+/// Addresses and networks.
+pub(crate) fn networks(text: &str) -> Parsed<Vec<IpNet>> {
+    let one = |item: &str| item.parse().or_else(|_| item.parse::<IpAddr>().map(IpNet::from));
+    items(text)
+        .map(|item| one(item).map_err(|_| "must be IP addresses or networks such as 10.0.0.0/8".to_owned()))
+        .collect()
+}
+
+/// Keys of callers.
+pub(crate) fn api_keys(text: &str) -> Parsed<Vec<ApiKey>> {
+    let expected = "must be name:scope:sha256hex with scope `admin` or `read`, several separated by commas";
+    let keys: Vec<_> = items(text).map(api_key).collect::<Option<_>>().ok_or_else(|| expected.to_owned())?;
+    let twice = keys.iter().enumerate().any(|(at, key)| keys[..at].iter().any(|other| other.name == key.name));
+    if twice { Err("names two keys the same".to_owned()) } else { Ok(keys) }
+}
+
+/// What is logged.
+pub(crate) fn log_level(text: &str) -> Parsed<String> {
+    match tracing_subscriber::EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("must be error, warn, info, debug or trace, or part=level separated by commas".to_owned()),
+    }
+}
+
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+fn origin(text: &str) -> Parsed<String> {
+    if text == "*" {
+        return Ok(text.to_owned());
+    }
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let origin = url.map(|url| url.origin().ascii_serialization());
+    // A browser sends the origin alone: a path would never match.
+    origin
+        .filter(|origin| *origin == text.to_ascii_lowercase())
+        .ok_or_else(|| "must be origins such as https://example.org (without a path), or `*`".to_owned())
+}
+
+fn api_key(text: &str) -> Option<ApiKey> {
+    let mut parts = text.splitn(3, ':');
+    let (name, scope, hash) = (parts.next()?, parts.next()?, parts.next()?);
+    let scope = match scope {
+        "admin" => Scope::Admin,
+        "read" => Scope::Read,
+        _ => return None,
+    };
+    let named = !name.is_empty() && prefix(name).is_ok();
+    named.then_some(ApiKey { name: name.to_owned(), scope, hash: sha256(hash)? })
+}
+
+fn sha256(hex: &str) -> Option<[u8; 32]> {
+    if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let bytes = (0..64).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).ok());
+    bytes.collect::<Option<Vec<_>>>()?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_seconds_with_a_fraction() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(seconds("30"), Ok(Duration::from_secs(30)));
+        for text in ["0", "-1", "NaN", "inf", "1e99", "30s", ""] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_addresses() {
+        assert_eq!(host("localhost").unwrap().to_string(), "127.0.0.1");
+        assert_eq!(host("::").unwrap().to_string(), "::");
+        assert!(host("example.org").is_err());
+    }
+
+    #[test]
+    fn livekit_urls_need_a_known_scheme_and_a_host() {
+        for text in ["http://a", "https://a:1/x", "ws://127.0.0.1:7880", "wss://a"] {
+            assert!(livekit_url(text).is_ok(), "{text}");
+        }
+        for text in ["a:7880", "ftp://a", "http://", "", "http://u:p@a", "http://a?b"] {
+            assert!(livekit_url(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn redis_urls_may_have_user_password_and_database() {
+        for text in ["redis://a", "rediss://user:secret@a:6380/15", "redis://:secret@a/"] {
+            assert!(redis_url(text).is_ok(), "{text}");
+        }
+        for text in ["a:6379", "http://a", "redis://a/x", "redis://a/0/1"] {
+            assert!(redis_url(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn origins_have_no_path() {
+        assert_eq!(origins("https://a.org, http://b:8080"), Ok(vec!["https://a.org".into(), "http://b:8080".into()]));
+        assert!(origins("*").is_ok());
+        for text in ["https://a.org/", "a.org", "https://a.org/x", "https://a.org:443"] {
+            assert!(origins(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn api_keys_are_name_scope_and_hash() {
+        let hash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+        let keys = api_keys(&format!("a:admin:{hash}, b:read:{hash}")).unwrap();
+        assert_eq!((keys[0].scope, keys[1].scope, keys[0].hash[0]), (Scope::Admin, Scope::Read, 0x9f));
+        for text in
+            [format!("a:root:{hash}"), format!(":admin:{hash}"), "a:admin:12".into(), format!("a:admin:{hash}0")]
+        {
+            assert!(api_keys(&text).is_err(), "{text}");
+        }
+        assert!(api_keys(&format!("a:admin:{hash},a:read:{hash}")).unwrap_err().contains("two keys"));
+    }
+
+    #[test]
+    fn networks_may_be_single_addresses() {
+        assert_eq!(networks("10.0.0.1,::1/128").unwrap().len(), 2);
+        assert!(networks("10.0.0").is_err());
+    }
+}

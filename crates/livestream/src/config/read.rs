@@ -1,0 +1,188 @@
+//! From the values that hold to the typed configuration; collects every problem instead of stopping at the first.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use domain::{DeploymentId, Rules};
+
+use super::parse::{self, Parsed};
+use super::show::masked;
+use super::sources::Values;
+use super::{Api, Config, ConfigError, LiveKit, Log, LogFormat, Media, StoreChoice};
+
+/// Who decides whether callers need keys.
+#[derive(Debug, Clone, Copy)]
+enum Auth {
+    Off,
+    Keys,
+}
+
+/// The configuration, or every value that is not what its setting can be.
+pub(crate) fn read(values: &Values) -> Result<Config, ConfigError> {
+    let mut reader = Reader { values, problems: Vec::new() };
+    let config = config(&mut reader);
+    match config {
+        Some(config) if reader.problems.is_empty() => Ok(config),
+        _ => Err(ConfigError(reader.problems)),
+    }
+}
+
+/// Takes typed values and remembers what went wrong.
+struct Reader<'v> {
+    values: &'v Values,
+    problems: Vec<String>,
+}
+
+impl Reader<'_> {
+    /// A value that may be absent; `None` outside: it is there and wrong.
+    fn optional<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Parsed<T>) -> Option<Option<T>> {
+        let value = self.values.get(name)?;
+        let Some(text) = &value.text else { return Some(None) };
+        match parse(text) {
+            Ok(parsed) => Some(Some(parsed)),
+            Err(expected) => {
+                let shown = masked(name, text);
+                let variable = name.to_uppercase();
+                self.problems.push(format!("{variable} {expected}; it is `{shown}` ({})", value.source));
+                None
+            }
+        }
+    }
+
+    /// A value that must be there.
+    fn required<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Parsed<T>) -> Option<T> {
+        let found = self.optional(name, parse)?;
+        if found.is_none() {
+            self.problems.push(format!("{} must be set", name.to_uppercase()));
+        }
+        found
+    }
+}
+
+fn config(reader: &mut Reader<'_>) -> Option<Config> {
+    // Every group is read before any is given up, so that all problems are found at once.
+    let (api, livekit, media) = (api(reader), livekit(reader), media(reader));
+    let (store, rules, log) = (store(reader), rules(reader), log(reader));
+    let deployment = reader.optional("deployment_id", parse::prefix);
+    let sweep_interval = reader.required("sweep_interval", parse::seconds);
+    let sweep_calls = reader.required("sweep_calls", parse::count);
+    Some(Config {
+        api: api?,
+        livekit: livekit?,
+        media: media?,
+        store: store?,
+        deployment: deployment?.map(DeploymentId),
+        rules: rules?,
+        sweep_interval: sweep_interval?,
+        sweep_calls: sweep_calls?,
+        log: log?,
+    })
+}
+
+fn api(reader: &mut Reader<'_>) -> Option<Api> {
+    let (host, port) = (reader.required("host", parse::host), reader.required("port", parse::port));
+    let cors_origins = reader.optional("cors_origins", parse::origins);
+    let keys = keys(reader);
+    let trusted_proxies = reader.optional("trusted_proxies", parse::networks);
+    let rate_limit = reader.required("rate_limit", parse::on_off);
+    let sse_heartbeat = reader.required("sse_heartbeat", parse::seconds);
+    let shutdown_timeout = reader.required("shutdown_timeout", parse::seconds);
+    Some(Api {
+        listen: SocketAddr::new(host?, port?),
+        cors_origins: cors_origins?,
+        keys: keys?,
+        trusted_proxies: trusted_proxies?.unwrap_or_default(),
+        rate_limit: rate_limit?,
+        sse_heartbeat: sse_heartbeat?,
+        shutdown_timeout: shutdown_timeout?,
+    })
+}
+
+/// `AUTH` and `API_KEYS` together: keys imply `keys`, and an explicit `off` goes before them.
+fn keys(reader: &mut Reader<'_>) -> Option<Option<Vec<parse::ApiKey>>> {
+    let auth = reader.optional("auth", |text| parse::word(text, &[("off", Auth::Off), ("keys", Auth::Keys)]));
+    let keys = reader.optional("api_keys", parse::api_keys);
+    let keys = match (auth?, keys?.unwrap_or_default()) {
+        (Some(Auth::Off), _) => Some(None),
+        (None, keys) if keys.is_empty() => Some(None),
+        (Some(Auth::Keys), keys) if keys.is_empty() => {
+            reader.problems.push("AUTH=keys needs API_KEYS=name:scope:sha256hex".to_owned());
+            None
+        }
+        (_, keys) => Some(Some(keys)),
+    };
+    refuse_open(reader, keys?)
+}
+
+/// An API that everybody on the network may use is never there by accident.
+fn refuse_open(reader: &mut Reader<'_>, keys: Option<Vec<parse::ApiKey>>) -> Option<Option<Vec<parse::ApiKey>>> {
+    let host = reader.values.get("host").and_then(|value| parse::host(value.text.as_deref()?).ok());
+    let explicit = reader.values.get("auth").is_some_and(|value| value.text.is_some());
+    match host {
+        Some(host) if keys.is_none() && !explicit && !super::is_loopback(host) => {
+            reader.problems.push(format!(
+                "HOST={host} can be reached from other machines: set API_KEYS=name:scope:sha256hex, \
+                 or AUTH=off to let every caller do everything"
+            ));
+            None
+        }
+        _ => Some(keys),
+    }
+}
+fn livekit(reader: &mut Reader<'_>) -> Option<Option<LiveKit>> {
+    let host = reader.optional("livekit_host", parse::livekit_url);
+    let public_url = reader.optional("livekit_public_url", parse::livekit_url);
+    let key = reader.optional("livekit_api_key", parse::text);
+    let secret = reader.optional("livekit_api_secret", parse::text);
+    let (host, public_url) = (host?, public_url?);
+    let Some(host) = host else { return Some(None) };
+    match (key?, secret?) {
+        (Some(api_key), Some(api_secret)) => Some(Some(LiveKit { host, public_url, api_key, api_secret })),
+        (key, _) => {
+            let missing = if key.is_none() { "LIVEKIT_API_KEY" } else { "LIVEKIT_API_SECRET" };
+            reader.problems.push(format!("LIVEKIT_HOST needs {missing} too"));
+            None
+        }
+    }
+}
+
+fn media(reader: &mut Reader<'_>) -> Option<Media> {
+    let timeout = reader.required("livekit_timeout", parse::seconds);
+    let token_life = reader.required("token_life", parse::seconds);
+    let (port, udp_port) = (reader.required("media_port", parse::port), reader.required("media_udp_port", parse::port));
+    Some(Media { timeout: timeout?, token_life: token_life?, port: port?, udp_port: udp_port? })
+}
+
+fn store(reader: &mut Reader<'_>) -> Option<StoreChoice> {
+    let url = reader.optional("redis_url", parse::redis_url);
+    let prefix = reader.required("redis_prefix", parse::prefix);
+    let folder = reader.required("data_dir", |text| Ok(PathBuf::from(text)));
+    let (prefix, folder) = (prefix?, folder?);
+    Some(url?.map_or(StoreChoice::Embedded(folder), |url| StoreChoice::Redis { url, prefix }))
+}
+
+fn rules(reader: &mut Reader<'_>) -> Option<Rules> {
+    let mut seconds = |name: &str| reader.required(name, parse::seconds);
+    let (empty_timeout, departure_timeout) = (seconds("empty_timeout"), seconds("departure_timeout"));
+    let (reconnect_window, lost_grace) = (seconds("reconnect_window"), seconds("lost_grace"));
+    let (retention, max_retention) = (seconds("retention"), seconds("max_retention"));
+    let (reservation, tombstone, session) = (seconds("reservation"), seconds("tombstone"), seconds("session"));
+    Some(Rules {
+        empty_timeout: empty_timeout?,
+        departure_timeout: departure_timeout?,
+        reconnect_window: reconnect_window?,
+        retention: retention?,
+        max_retention: max_retention?,
+        lost_grace: lost_grace?,
+        reservation: reservation?,
+        tombstone: tombstone?,
+        session: session?,
+    })
+}
+
+fn log(reader: &mut Reader<'_>) -> Option<Log> {
+    let level = reader.required("log_level", parse::log_level);
+    let words = [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
+    let format = reader.required("log_format", |text| parse::word(text, &words));
+    Some(Log { level: level?, format: format? })
+}

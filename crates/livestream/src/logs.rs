@@ -1,0 +1,24 @@
+//! Where the log goes and what a line looks like.
+
+use std::io::{IsTerminal, stderr};
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Log, LogFormat};
+
+/// Starts logging to standard error; a second call changes nothing.
+pub(crate) fn start(log: &Log) {
+    // The directives were checked with the configuration.
+    let filter = EnvFilter::try_new(&log.level).unwrap_or_default();
+    let terminal = stderr().is_terminal();
+    let json = match log.format {
+        LogFormat::Auto => !terminal,
+        LogFormat::Text => false,
+        LogFormat::Json => true,
+    };
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    let started = if json { lines.json().flatten_event(true).try_init() } else { lines.with_ansi(terminal).try_init() };
+    if started.is_err() {
+        tracing::debug!("logging was started before");
+    }
+}
