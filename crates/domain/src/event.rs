@@ -60,6 +60,18 @@ pub enum RoomEventKind {
 }
 
 impl RoomEventKind {
+    /// LiveKit's name of the event; a participant that went has two, of which this is the usual one.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::RoomStarted => "room_started",
+            Self::RoomFinished => "room_finished",
+            Self::ParticipantJoined(_) => "participant_joined",
+            Self::ParticipantLeft { .. } => "participant_left",
+            Self::TrackPublished { .. } => "track_published",
+            Self::TrackUnpublished { .. } => "track_unpublished",
+        }
+    }
+
     /// The participant the event is about, if any.
     pub fn participant(&self) -> Option<(&ParticipantSid, &Identity)> {
         match self {

@@ -3,7 +3,7 @@
 
 use crate::{Decision, Head, Intent, IntentKind, Participant, RoomSnapshot, Rules, Timestamp};
 
-use super::Draft;
+use super::{Draft, FIRST_TRY_BY_JOB};
 
 /// Takes the confirmed room as the stream's own. People stay until their old
 /// connection is missed; their tracks went with the old room, so a `live`
@@ -27,7 +27,12 @@ pub fn adopt(
     }
     let restoring = head.intents.iter().any(|intent| intent.kind == IntentKind::RestoreMetadata);
     if !head.room.unmarked && !restoring {
-        draft.head.intents.push(Intent { kind: IntentKind::RestoreMetadata, since: now, next_try: now, tries: 0 });
+        draft.head.intents.push(Intent {
+            kind: IntentKind::RestoreMetadata,
+            since: now,
+            next_try: now + FIRST_TRY_BY_JOB,
+            tries: 0,
+        });
     }
     draft.finish(rules)
 }

@@ -2,7 +2,7 @@
 
 use crate::{Decision, EndReason, Head, Intent, IntentKind, Phase, Rules, Session, Timestamp, Tombstone};
 
-use super::Draft;
+use super::{Draft, FIRST_TRY_BY_JOB};
 
 /// Ends an active stream. `None` when it is not active: there is nothing to end.
 pub fn end(head: &Head, reason: EndReason, rules: &Rules, now: Timestamp) -> Option<Decision> {
@@ -21,7 +21,7 @@ pub fn end(head: &Head, reason: EndReason, rules: &Rules, now: Timestamp) -> Opt
         draft.head.closed_at = Some(now);
     } else {
         let kind = IntentKind::DeleteRoom { room: head.room.name.clone() };
-        draft.head.intents.push(Intent { kind, since: now, next_try: now, tries: 0 });
+        draft.head.intents.push(Intent { kind, since: now, next_try: now + FIRST_TRY_BY_JOB, tries: 0 });
     }
     let mut decision = draft.finish(rules)?;
     if let Some(ended) = &decision.head {

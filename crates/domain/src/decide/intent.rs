@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{Decision, Head, Identity, Intent, IntentKind, MAX_INTENTS, ParticipantSid, Phase, Rules, Timestamp};
 
-use super::Draft;
+use super::{Draft, FIRST_TRY_BY_JOB};
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
@@ -62,7 +62,7 @@ pub fn request_removal(
         None if head.intents.len() >= MAX_INTENTS => return Err(TooManyIntents),
         None => {
             let kind = IntentKind::RemoveParticipant { identity: identity.clone(), sids };
-            draft.head.intents.push(Intent { kind, since: now, next_try: now, tries: 0 });
+            draft.head.intents.push(Intent { kind, since: now, next_try: now + FIRST_TRY_BY_JOB, tries: 0 });
         }
     }
     Ok(draft.finish(rules))

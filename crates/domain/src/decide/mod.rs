@@ -20,6 +20,10 @@ use crate::{
     Tombstone, TrackSid,
 };
 
+/// Whoever decides something for LiveKit carries it out at once; a job takes
+/// over when that one has died in between.
+pub(crate) const FIRST_TRY_BY_JOB: Duration = Duration::from_secs(2);
+
 /// One atomic step for the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {

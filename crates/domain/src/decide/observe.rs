@@ -25,7 +25,7 @@ const MISSES: u32 = 2;
 pub struct SweepMemory {
     generation: u32,
     room_missed: Option<(u32, Timestamp)>,
-    people_missed: HashMap<ParticipantSid, u32>,
+    people_missed: HashMap<ParticipantSid, (u32, Timestamp)>,
     tracks_missed: HashMap<TrackSid, u32>,
 }
 
@@ -187,18 +187,18 @@ impl Comparison<'_> {
         &mut self,
         participant: &Participant,
         room: &RoomSnapshot,
-        former: &HashMap<ParticipantSid, u32>,
+        former: &HashMap<ParticipantSid, (u32, Timestamp)>,
         memory: &mut SweepMemory,
     ) {
         let of_former_life = participant.room_sid != room.sid;
-        let misses = former.get(&participant.sid).map_or(1, |n| n + 1);
+        let (misses, first) = former.get(&participant.sid).map_or((1, self.now), |(n, first)| (n + 1, *first));
         if !of_former_life {
             let young = self.now.since(participant.joined_at) < LISTING_LAG;
             if misses < MISSES || young {
-                memory.people_missed.insert(participant.sid.clone(), misses);
+                memory.people_missed.insert(participant.sid.clone(), (misses, first));
                 return;
             }
-            self.drift.push(Drift { kind: DriftKind::Left, since: None });
+            self.drift.push(Drift { kind: DriftKind::Left, since: Some(first) });
         }
         let known = self.connections.get(&participant.identity).copied().unwrap_or(0);
         self.draft.leave(participant.clone(), known);

@@ -1,0 +1,6 @@
+//! The transition table row by row, and properties over random histories.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod properties;
+mod support;
+mod transitions;
