@@ -21,6 +21,7 @@ pub use decide::event::{EventContext, Verdict, apply_event};
 pub use decide::intent::{TooManyIntents, close_intent, postpone_intent, request_removal};
 pub use decide::join::{Admission, JoinRefusal, JoinRequest, OnDuplicate, join};
 pub use decide::observe::{Drift, DriftKind, Observation, SweepMemory, observe};
+pub use decide::settings::{RoleRefusal, SettingsPatch, SettingsRefusal, assign_role, change_settings};
 pub use decide::tick::{Due, tick};
 pub use decide::{Decision, ParticipantChange, Retention};
 pub use event::{EventId, ParticipantSnapshot, RoomEvent, RoomEventKind, RoomSnapshot};
@@ -28,7 +29,8 @@ pub use ids::{Epoch, Identity, InvalidId, MAX_NAME_BYTES, ParticipantSid, RoomNa
 pub use mark::{DeploymentId, MARK_MEMBER, Mark, Ownership};
 pub use participant::{Kind, Participant, Role};
 pub use stream::{
-    EndReason, Head, Intent, IntentKind, MAX_INTENTS, Phase, Room, Rules, Session, Settings, Status, Tombstone,
+    EndReason, Head, Intent, IntentKind, MAX_INTENTS, MAX_ROLES, Phase, Room, Rules, Session, Settings, Status,
+    Tombstone,
 };
 pub use time::Timestamp;
 pub use view::{Notice, NoticeBody, StreamView};

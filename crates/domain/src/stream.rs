@@ -1,5 +1,6 @@
 //! The head record of a stream: everything about it except the list of people.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,8 @@ use crate::{Epoch, Identity, ParticipantSid, Role, RoomName, RoomSid, StreamId, 
 
 /// Most intents one record holds; what would add another is refused as busy.
 pub const MAX_INTENTS: usize = 256;
+/// Most people of one stream whose role was changed by hand.
+pub const MAX_ROLES: usize = 500;
 /// Most former lives of a room that are remembered as stale.
 const MAX_STALE_SIDS: usize = 4;
 
@@ -238,8 +241,12 @@ pub enum IntentKind {
         /// Only while it is one of these: whoever came back since is left alone.
         sids: Vec<ParticipantSid>,
     },
-    /// Write mark and user metadata into an adopted room.
-    RestoreMetadata,
+    /// Write mark and user metadata into the room.
+    #[serde(rename_all = "camelCase")]
+    WriteMetadata {
+        /// The settings to be written; newer ones have an intent of their own.
+        settings_version: u64,
+    },
 }
 
 /// Everything about a stream but its list of people.
@@ -262,6 +269,12 @@ pub struct Head {
     pub phase_since: Timestamp,
     /// What the creator asked for.
     pub settings: Settings,
+    /// Rises by one whenever title, default role or metadata are changed.
+    #[serde(default)]
+    pub settings_version: u64,
+    /// Roles that were changed by hand, for tokens issued later in this generation.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub roles: BTreeMap<Identity, Role>,
     /// The LiveKit room of this generation.
     pub room: Room,
     /// When this generation was opened.
@@ -310,6 +323,11 @@ impl Head {
     /// `"<epoch>-<version>"`, the ETag and SSE id (without the quotes).
     pub fn tag(&self) -> String {
         format!("{}-{}", self.epoch, self.version)
+    }
+
+    /// `"<epoch>-s<n>"` (without the quotes): the tag of what `PATCH` changes.
+    pub fn settings_tag(&self) -> String {
+        format!("{}-s{}", self.epoch, self.settings_version)
     }
 
     /// When the record must be looked at next, whatever else happens.

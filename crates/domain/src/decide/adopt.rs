@@ -1,9 +1,9 @@
 //! Adopting: LiveKit made the stream's room again (it was restarted, and a
 //! client came back), under the same name with a new sid.
 
-use crate::{Decision, Head, Intent, IntentKind, Participant, RoomSnapshot, Rules, Timestamp};
+use crate::{Decision, Head, Participant, RoomSnapshot, Rules, Timestamp};
 
-use super::{Draft, FIRST_TRY_BY_JOB};
+use super::Draft;
 
 /// Takes the confirmed room as the stream's own. People stay until their old
 /// connection is missed; their tracks went with the old room, so a `live`
@@ -25,14 +25,6 @@ pub fn adopt(
     for participant in people.iter().filter(|p| !p.tracks.is_empty()) {
         draft.set_tracks(participant.clone(), []);
     }
-    let restoring = head.intents.iter().any(|intent| intent.kind == IntentKind::RestoreMetadata);
-    if !head.room.unmarked && !restoring {
-        draft.head.intents.push(Intent {
-            kind: IntentKind::RestoreMetadata,
-            since: now,
-            next_try: now + FIRST_TRY_BY_JOB,
-            tries: 0,
-        });
-    }
+    draft.write_metadata();
     draft.finish(rules)
 }

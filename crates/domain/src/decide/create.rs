@@ -1,5 +1,7 @@
 //! Creating: reserve first, then ask LiveKit, then complete or abandon.
 
+use std::collections::BTreeMap;
+
 use crate::{
     Decision, Epoch, Head, Intent, IntentKind, Phase, Room, RoomSnapshot, Rules, Settings, StreamId, Timestamp,
     Tombstone,
@@ -70,6 +72,8 @@ fn reserve(
         phase: Phase::Reserved,
         phase_since: now,
         settings: request.settings,
+        settings_version: ended.map_or(0, |head| head.settings_version) + 1,
+        roles: BTreeMap::new(),
         started_at: now,
         ended_at: None,
         end_reason: None,

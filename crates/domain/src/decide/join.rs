@@ -19,6 +19,8 @@ pub struct JoinRequest {
     pub identity: Identity,
     /// As what; `None`: the stream's default.
     pub role: Option<Role>,
+    /// The caller may overrule a role that was changed by hand.
+    pub with_authority: bool,
     /// When the identity is there already.
     pub on_duplicate: OnDuplicate,
 }
@@ -60,5 +62,14 @@ pub fn join(head: Option<&Head>, known: u32, request: &JoinRequest) -> Result<Ad
     if full && known == 0 {
         return Err(JoinRefusal::Full);
     }
-    Ok(Admission { role: request.role.unwrap_or(head.settings.default_role) })
+    Ok(Admission { role: role_of(head, request) })
+}
+
+fn role_of(head: &Head, request: &JoinRequest) -> Role {
+    let by_hand = head.roles.get(&request.identity).copied();
+    match (request.role, by_hand) {
+        (Some(asked), _) if request.with_authority => asked,
+        (_, Some(by_hand)) => by_hand,
+        (asked, None) => asked.unwrap_or(head.settings.default_role),
+    }
 }

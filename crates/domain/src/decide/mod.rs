@@ -11,13 +11,14 @@ pub(crate) mod event;
 pub(crate) mod intent;
 pub(crate) mod join;
 pub(crate) mod observe;
+pub(crate) mod settings;
 pub(crate) mod tick;
 
 use std::time::Duration;
 
 use crate::{
-    Head, Identity, Notice, NoticeBody, Participant, ParticipantSid, Phase, Rules, Session, StreamView, Timestamp,
-    Tombstone, TrackSid,
+    Head, Identity, Intent, IntentKind, Notice, NoticeBody, Participant, ParticipantSid, Phase, Rules, Session,
+    StreamView, Timestamp, Tombstone, TrackSid,
 };
 
 /// Whoever decides something for LiveKit carries it out at once; a job takes
@@ -145,6 +146,17 @@ impl<'a> Draft<'a> {
         self.head.keepers = 0;
         self.head.tracks = 0;
         self.participants.push(ParticipantChange::Clear);
+    }
+
+    /// Wants LiveKit's copy of the metadata to follow ours. A room that was there
+    /// without our mark keeps its own.
+    pub(crate) fn write_metadata(&mut self) {
+        if self.head.room.unmarked {
+            return;
+        }
+        self.head.intents.retain(|intent| !matches!(intent.kind, IntentKind::WriteMetadata { .. }));
+        let kind = IntentKind::WriteMetadata { settings_version: self.head.settings_version };
+        self.head.intents.push(Intent { kind, since: self.now, next_try: self.now + FIRST_TRY_BY_JOB, tries: 0 });
     }
 
     pub(crate) fn enter(&mut self, phase: Phase) {

@@ -226,7 +226,7 @@ fn an_adopted_room_puts_live_into_reconnecting_and_counts_nobody_twice() {
     world.sweep(Some(&room), Some(&[snapshot("PA_2", "ann")]), &mut SweepMemory::default());
     assert_eq!((world.head().people, world.people.len()), (1, 1));
     assert_eq!(world.deliver("EV_9", ROOM, left("PA_1", "ann")), "stale");
-    assert!(world.head().intents.iter().any(|intent| intent.kind == IntentKind::RestoreMetadata));
+    assert!(world.head().intents.iter().any(|intent| matches!(intent.kind, IntentKind::WriteMetadata { .. })));
 }
 
 #[test]
@@ -335,6 +335,7 @@ fn joins_are_refused_for_what_the_caller_can_understand() {
     let ask = |identity: &str, on_duplicate| JoinRequest {
         identity: Identity::parse(identity).unwrap(),
         role: None,
+        with_authority: false,
         on_duplicate,
     };
     let ann = ask("ann", OnDuplicate::Replace);
@@ -368,4 +369,45 @@ fn removals_name_connections_and_back_off() {
         waits.push(world.head().intents[0].next_try.since(world.now).as_secs());
     }
     assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
+}
+
+#[test]
+fn a_role_changed_by_hand_holds_for_later_tokens() {
+    let mut world = World::opened(Settings::default());
+    let ann = Identity::parse("ann").unwrap();
+    let decision = assign_role(world.head(), &ann, Role::Viewer, &world.rules, world.now).unwrap();
+    assert!(world.apply_if(decision));
+    let ask = |role, with_authority| JoinRequest {
+        identity: ann.clone(),
+        role,
+        with_authority,
+        on_duplicate: OnDuplicate::Replace,
+    };
+    let role = |request: &JoinRequest| join(world.head.as_ref(), 0, request).unwrap().role;
+    assert_eq!(role(&ask(None, false)), Role::Viewer);
+    assert_eq!(role(&ask(Some(Role::Speaker), false)), Role::Viewer, "the host's word counts");
+    assert_eq!(role(&ask(Some(Role::Speaker), true)), Role::Speaker);
+    world.end(EndReason::Stopped);
+    assert_eq!(assign_role(world.head(), &ann, Role::Host, &world.rules, world.now), Err(RoleRefusal::Finished));
+}
+
+#[test]
+fn settings_change_under_their_own_tag() {
+    let mut world = World::opened(Settings::default());
+    let tag = world.head().settings_tag();
+    let patch = |title: &str| SettingsPatch { title: Some(Some(title.to_owned())), ..SettingsPatch::default() };
+    world.deliver("EV_1", ROOM, joined("PA_1", "ann"));
+    assert_eq!(world.head().settings_tag(), tag, "people do not change it");
+    let decision = change_settings(world.head(), &patch("New"), Some(&tag), &world.rules, world.now).unwrap();
+    assert!(world.apply_if(decision));
+    assert_eq!(world.head().settings.title.as_deref(), Some("New"));
+    assert_ne!(world.head().settings_tag(), tag);
+    let stale = change_settings(world.head(), &patch("Newer"), Some(&tag), &world.rules, world.now);
+    assert_eq!(stale, Err(SettingsRefusal::ChangedMeanwhile));
+    let same = change_settings(world.head(), &patch("New"), None, &world.rules, world.now);
+    assert_eq!(same, Ok(None));
+    let metadata = SettingsPatch { metadata: Some(user_metadata()), ..SettingsPatch::default() };
+    let decision = change_settings(world.head(), &metadata, None, &world.rules, world.now).unwrap();
+    world.apply_if(decision);
+    assert!(world.head().intents.iter().any(|intent| matches!(intent.kind, IntentKind::WriteMetadata { .. })));
 }
