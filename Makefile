@@ -1,0 +1,25 @@
+# One word for everything; the work is done by scripts/.
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test check lint bench
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+
+build: ## The shipped program: target/release/livestream
+	scripts/build
+
+run: build ## Build and start it, ready to use
+	scripts/run
+
+test: ## Everything; installs what is missing and says so
+	scripts/test
+
+check: ## Format, lint and unit tests: quick, no services
+	scripts/check
+
+lint: ## What a machine can say about the code
+	scripts/lint
+
+bench: ## What things cost, as tables
+	scripts/bench
