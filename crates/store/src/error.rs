@@ -34,6 +34,22 @@ impl StoreError {
         Self { kind, operation, source: Some(source.into()) }
     }
 
+    /// What every call gives after [`close`](crate::Store::close).
+    pub(crate) fn closed(operation: &'static str) -> Self {
+        Self::new(ErrorKind::Unavailable, operation, "the store is closed")
+    }
+
+    /// What a call gives that was not answered in time.
+    pub(crate) fn late(operation: &'static str) -> Self {
+        Self::new(ErrorKind::Unavailable, operation, "no answer in time")
+    }
+
+    /// The same failure, for another caller that it hit too.
+    pub(crate) fn again(&self) -> Self {
+        let source = self.source.as_ref().map(|source| source.to_string().into());
+        Self { kind: self.kind, operation: self.operation, source }
+    }
+
     /// Whether the same call may succeed later without anybody's help.
     pub fn is_retryable(&self) -> bool {
         matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Full)

@@ -4,11 +4,14 @@
 //! keeps it in Redis or Valkey. Both pass one conformance suite. This crate
 //! commits decisions; it makes none, and it knows nothing of LiveKit.
 
+mod embedded;
 mod error;
+mod feed;
 mod list;
 mod partition;
 mod store;
 
+pub use embedded::EmbeddedStore;
 pub use error::{ErrorKind, StoreError};
 pub use list::{Cursor, InvalidCursor, ListQuery, Page, PeoplePage};
 pub use partition::{PARTITIONS, Partition};

@@ -1,6 +1,6 @@
 //! Paging.
 
-use domain::{Phase, Timestamp};
+use domain::{Identity, ParticipantSid, Phase, Timestamp};
 
 /// Where a page ended: opaque to callers, stable while streams come and go.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,9 +34,91 @@ pub struct Page<T> {
 /// One page of the people in a stream, by identity and connection.
 pub type PeoplePage = Page<domain::Participant>;
 
+/// Most items of one page.
+pub(crate) const MAX_LIMIT: usize = 1000;
+const HEX_DIGITS: usize = 16;
+
 impl Cursor {
     /// The place of a stream in the order of lists.
     pub fn at(started_at: Timestamp, id: &str) -> Self {
         Self(format!("{:016x}.{id}", started_at.as_millis()))
+    }
+
+    /// Checks a cursor for [`Store::list`](crate::Store::list) that came from outside.
+    pub fn of_streams(text: &str) -> Result<Self, InvalidCursor> {
+        let cursor = Self(text.to_owned());
+        cursor.place().map(|_| ()).ok_or(InvalidCursor)?;
+        Ok(cursor)
+    }
+
+    /// Checks a cursor for [`Store::people`](crate::Store::people) that came from outside.
+    pub fn of_people(text: &str) -> Result<Self, InvalidCursor> {
+        let cursor = Self(text.to_owned());
+        cursor.connection().map(|_| ()).ok_or(InvalidCursor)?;
+        Ok(cursor)
+    }
+
+    /// What [`at`](Self::at) made it of.
+    pub(crate) fn place(&self) -> Option<(Timestamp, &str)> {
+        let (hex, id) = self.0.split_at_checked(HEX_DIGITS)?;
+        let id = id.strip_prefix('.').filter(|id| !id.is_empty())?;
+        let started_at = u64::from_str_radix(hex, 16).ok()?;
+        Some((Timestamp::from_millis(started_at.cast_signed()), id))
+    }
+
+    /// The place of a connection in the order of people. Hexadecimal, because identities may
+    /// hold anything and a cursor travels in a URL.
+    pub(crate) fn after(identity: &Identity, sid: &ParticipantSid) -> Self {
+        let mut text = hex(identity.as_str());
+        text.push('.');
+        text.push_str(&hex(sid.as_str()));
+        Self(text)
+    }
+
+    /// What [`after`](Self::after) made it of.
+    pub(crate) fn connection(&self) -> Option<(Identity, ParticipantSid)> {
+        let (identity, sid) = self.0.split_once('.')?;
+        Some((Identity::reported(&unhex(identity)?), ParticipantSid::from(unhex(sid)?)))
+    }
+}
+
+fn hex(text: &str) -> String {
+    let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or_default();
+    text.bytes().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+fn unhex(text: &str) -> Option<String> {
+    if !text.len().is_multiple_of(2) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let bytes = (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok());
+    String::from_utf8(bytes.collect::<Option<Vec<u8>>>()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_are_read_back() {
+        let at = Cursor::at(Timestamp::from_millis(1_795_429_101_951), "a.b{ü}");
+        assert_eq!(at.place(), Some((Timestamp::from_millis(1_795_429_101_951), "a.b{ü}")));
+        assert_eq!(Cursor::of_streams(&at.0), Ok(at));
+        let (identity, sid) = (Identity::reported("a.\0ü"), ParticipantSid::from("PA_1"));
+        let after = Cursor::after(&identity, &sid);
+        assert_eq!(after.connection(), Some((identity, sid)));
+        assert_eq!(Cursor::of_people(&after.0), Ok(after));
+    }
+
+    #[test]
+    fn what_is_no_cursor_is_refused() {
+        for text in
+            ["", "x", "0000019a0000000", "0000019a00000000", "0000019a00000000.", "üüüüüüüüü.x", "zzzzzzzzzzzzzzzz.x"]
+        {
+            assert_eq!(Cursor::of_streams(text), Err(InvalidCursor), "{text}");
+        }
+        for text in ["", "61", "6.61", "zz.61", "ff.61", "+1.61"] {
+            assert_eq!(Cursor::of_people(text), Err(InvalidCursor), "{text}");
+        }
     }
 }

@@ -1,0 +1,283 @@
+//! What is in the file: tables of redb, values in JSON.
+//!
+//! | Table | Key | Value |
+//! |---|---|---|
+//! | `heads` | stream id | due time, head |
+//! | `people` | stream id, sid | participant |
+//! | `events` | partition, event id | remembered until |
+//! | `gone` | stream id, sid | remembered until |
+//! | `tombstones` | stream id | remembered until, tombstone |
+//! | `sessions` | kept until, stream id, generation | session |
+//! | `texts` | `format`, `deployment`, `media_side` | text |
+//! | `numbers` | `clock`, `group`, `runs` | number |
+//!
+//! Times are milliseconds since 1970.
+
+use domain::{EventId, Head, Participant, ParticipantChange, ParticipantSid, StreamId, Timestamp, Tombstone};
+use redb::{ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
+use serde::de::DeserializeOwned;
+
+use crate::{ErrorKind, MetaKey, PARTITIONS, Partition, StoreError};
+
+use super::commit::Step;
+use super::errors::{Failed, undecodable};
+use super::state::{Fading, State, gone_sid};
+
+const HEADS: TableDefinition<'_, &str, (Option<i64>, &[u8])> = TableDefinition::new("heads");
+const PEOPLE: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("people");
+const EVENTS: TableDefinition<'_, (u16, &str), i64> = TableDefinition::new("events");
+const GONE: TableDefinition<'_, (&str, &str), i64> = TableDefinition::new("gone");
+const TOMBSTONES: TableDefinition<'_, &str, (i64, &[u8])> = TableDefinition::new("tombstones");
+const SESSIONS: TableDefinition<'_, (i64, &str, u32), &[u8]> = TableDefinition::new("sessions");
+const TEXTS: TableDefinition<'_, &str, &str> = TableDefinition::new("texts");
+const NUMBERS: TableDefinition<'_, &str, i64> = TableDefinition::new("numbers");
+
+/// The shape described above; another one is not read.
+const FORMAT: &str = "1";
+/// Most history rows that one group of steps removes.
+const MAX_SESSIONS_REMOVED: usize = 64;
+
+/// What one group of steps writes.
+#[derive(Debug)]
+pub(super) struct Group<'a> {
+    /// Its number; one above the former group's.
+    pub(super) number: i64,
+    /// No time given out is above it.
+    pub(super) clock: Timestamp,
+    /// Steps, in order.
+    pub(super) steps: Vec<&'a Step>,
+    /// Deployment-wide values, in order.
+    pub(super) meta: Vec<(MetaKey, &'a str)>,
+    /// What is forgotten with it.
+    pub(super) faded: Vec<&'a Fading>,
+}
+
+/// What was found in the file.
+#[derive(Debug)]
+pub(super) struct Stored {
+    /// Everything but the watches.
+    pub(super) state: State,
+    /// The latest time given out before.
+    pub(super) clock: Timestamp,
+    /// Number of the last group.
+    pub(super) group: i64,
+    /// How often it was opened before.
+    pub(super) runs: i64,
+}
+
+/// Makes all tables of a new file.
+pub(super) fn create(tx: &WriteTransaction) -> Result<(), Failed> {
+    tx.open_table(HEADS)?;
+    tx.open_table(PEOPLE)?;
+    tx.open_table(EVENTS)?;
+    tx.open_table(GONE)?;
+    tx.open_table(TOMBSTONES)?;
+    tx.open_table(SESSIONS)?;
+    tx.open_table(NUMBERS)?;
+    tx.open_table(TEXTS)?.insert("format", FORMAT)?;
+    Ok(())
+}
+
+/// Notes that the file is opened once more.
+pub(super) fn begin_run(tx: &WriteTransaction, run: i64) -> Result<(), Failed> {
+    tx.open_table(NUMBERS)?.insert("runs", run)?;
+    Ok(())
+}
+
+/// Writes the clock alone.
+pub(super) fn write_clock(tx: &WriteTransaction, clock: Timestamp) -> Result<(), Failed> {
+    tx.open_table(NUMBERS)?.insert("clock", clock.as_millis())?;
+    Ok(())
+}
+
+/// Writes a group.
+pub(super) fn write(tx: &WriteTransaction, group: &Group<'_>) -> Result<(), Failed> {
+    for step in &group.steps {
+        write_step(tx, step)?;
+    }
+    let mut texts = tx.open_table(TEXTS)?;
+    for (key, value) in &group.meta {
+        texts.insert(key.as_str(), *value)?;
+    }
+    remove_faded(tx, group)?;
+    let mut numbers = tx.open_table(NUMBERS)?;
+    numbers.insert("clock", group.clock.as_millis())?;
+    numbers.insert("group", group.number)?;
+    Ok(())
+}
+
+fn write_step(tx: &WriteTransaction, step: &Step) -> Result<(), Failed> {
+    let id = step.id.as_str();
+    let decision = &step.decision;
+    let remembered_until = (step.now + domain::Retention::EVENT).as_millis();
+    match &decision.head {
+        Some(head) => {
+            let due = decision.due.map(Timestamp::as_millis);
+            tx.open_table(HEADS)?.insert(id, (due, serde_json::to_vec(head)?.as_slice()))?;
+        }
+        None => {
+            tx.open_table(HEADS)?.remove(id)?;
+            remove_people(&mut tx.open_table(PEOPLE)?, id)?;
+        }
+    }
+    write_changes(tx, step, remembered_until)?;
+    if let Some(event) = &step.event {
+        tx.open_table(EVENTS)?.insert((Partition::of(&step.id).number(), event.0.as_str()), remembered_until)?;
+    }
+    if let Some((stone, keep)) = &decision.tombstone {
+        let until = (step.now + *keep).as_millis();
+        tx.open_table(TOMBSTONES)?.insert(id, (until, serde_json::to_vec(stone)?.as_slice()))?;
+    }
+    if let Some((session, keep)) = &decision.session {
+        let key = ((step.now + *keep).as_millis(), id, session.generation);
+        tx.open_table(SESSIONS)?.insert(key, serde_json::to_vec(session)?.as_slice())?;
+    }
+    Ok(())
+}
+
+fn write_changes(tx: &WriteTransaction, step: &Step, remembered_until: i64) -> Result<(), Failed> {
+    if step.decision.participants.is_empty() {
+        return Ok(());
+    }
+    let id = step.id.as_str();
+    let mut people = tx.open_table(PEOPLE)?;
+    let mut gone = tx.open_table(GONE)?;
+    for change in &step.decision.participants {
+        if let Some(sid) = gone_sid(change) {
+            gone.insert((id, sid.as_str()), remembered_until)?;
+        }
+        match change {
+            // Without a head there are no people either.
+            ParticipantChange::Join(_) | ParticipantChange::Update(_) if step.decision.head.is_none() => {}
+            ParticipantChange::Join(participant) | ParticipantChange::Update(participant) => {
+                people.insert((id, participant.sid.as_str()), serde_json::to_vec(participant)?.as_slice())?;
+            }
+            ParticipantChange::Leave(participant) => drop(people.remove((id, participant.sid.as_str()))?),
+            ParticipantChange::Gone(_) => {}
+            ParticipantChange::Clear => remove_people(&mut people, id)?,
+        }
+    }
+    Ok(())
+}
+
+fn remove_people(people: &mut Table<'_, (&str, &str), &[u8]>, id: &str) -> Result<(), Failed> {
+    // An id holds no control characters: nothing else sorts between it and this.
+    let end = format!("{id}\0");
+    people.retain_in((id, "")..(end.as_str(), ""), |_, _| false)?;
+    Ok(())
+}
+
+fn remove_faded(tx: &WriteTransaction, group: &Group<'_>) -> Result<(), Failed> {
+    for what in &group.faded {
+        match what {
+            Fading::Event(partition, event) => {
+                tx.open_table(EVENTS)?.remove((partition.number(), event.as_str()))?;
+            }
+            Fading::Gone(id, sid) => drop(tx.open_table(GONE)?.remove((id.as_str(), sid.as_str()))?),
+            Fading::Tombstone(id) => drop(tx.open_table(TOMBSTONES)?.remove(id.as_str())?),
+        }
+    }
+    let mut sessions = tx.open_table(SESSIONS)?;
+    for _ in 0..MAX_SESSIONS_REMOVED {
+        let over = sessions.first()?.is_some_and(|(key, _)| key.value().0 <= group.clock.as_millis());
+        if !over {
+            break;
+        }
+        sessions.pop_first()?;
+    }
+    Ok(())
+}
+
+/// Reads a whole file.
+pub(super) fn read(db: &impl ReadableDatabase) -> Result<Stored, Failed> {
+    let tx = db.begin_read()?;
+    let texts = tx.open_table(TEXTS)?;
+    check_format(texts.get("format")?.as_ref().map(redb::AccessGuard::value))?;
+    let mut state = State::default();
+    for key in MetaKey::ALL {
+        if let Some(value) = texts.get(key.as_str())? {
+            state.meta.insert(key, value.value().to_owned());
+        }
+    }
+    read_streams(&mut state, &tx.open_table(HEADS)?, &tx.open_table(PEOPLE)?)?;
+    read_memories(&mut state, &tx.open_table(EVENTS)?, &tx.open_table(GONE)?, &tx.open_table(TOMBSTONES)?)?;
+    let numbers = tx.open_table(NUMBERS)?;
+    let number = |name: &str| -> Result<i64, Failed> { Ok(numbers.get(name)?.map_or(0, |number| number.value())) };
+    Ok(Stored {
+        state,
+        clock: Timestamp::from_millis(number("clock")?),
+        group: number("group")?,
+        runs: number("runs")?,
+    })
+}
+
+/// The number of the last group in the file.
+pub(super) fn last_group(db: &impl ReadableDatabase) -> Result<i64, Failed> {
+    Ok(db.begin_read()?.open_table(NUMBERS)?.get("group")?.map_or(0, |number| number.value()))
+}
+
+fn check_format(format: Option<&str>) -> Result<(), Failed> {
+    if format == Some(FORMAT) {
+        return Ok(());
+    }
+    let text = format!("the file has format {format:?}, this version reads {FORMAT:?}");
+    Err(Failed(StoreError::new(ErrorKind::Misconfigured, "open", text)))
+}
+
+fn read_streams(
+    state: &mut State,
+    heads: &impl ReadableTable<&'static str, (Option<i64>, &'static [u8])>,
+    people: &impl ReadableTable<(&'static str, &'static str), &'static [u8]>,
+) -> Result<(), Failed> {
+    for entry in heads.iter()? {
+        let (key, value) = entry?;
+        let (due, json) = value.value();
+        let head: Head = decode("head", key.value(), json)?;
+        state.restore(head, due.map(Timestamp::from_millis));
+    }
+    for entry in people.iter()? {
+        let (key, value) = entry?;
+        let (id, _) = key.value();
+        let participant: Participant = decode("participant", id, value.value())?;
+        if !state.restore_participant(&stream_id(id)?, participant) {
+            return Err(Failed(undecodable("participant", format!("stream {id:?} is missing"))));
+        }
+    }
+    Ok(())
+}
+
+fn read_memories(
+    state: &mut State,
+    events: &impl ReadableTable<(u16, &'static str), i64>,
+    gone: &impl ReadableTable<(&'static str, &'static str), i64>,
+    tombstones: &impl ReadableTable<&'static str, (i64, &'static [u8])>,
+) -> Result<(), Failed> {
+    for entry in events.iter()? {
+        let (key, until) = entry?;
+        let (number, event) = key.value();
+        let partition = Partition::all()
+            .nth(usize::from(number))
+            .ok_or_else(|| Failed(undecodable("event", format!("partition {number} is not below {PARTITIONS}"))))?;
+        state.remember_event(partition, EventId(event.to_owned()), Timestamp::from_millis(until.value()));
+    }
+    for entry in gone.iter()? {
+        let (key, until) = entry?;
+        let (id, sid) = key.value();
+        state.remember_gone(&stream_id(id)?, ParticipantSid::from(sid), Timestamp::from_millis(until.value()));
+    }
+    for entry in tombstones.iter()? {
+        let (key, value) = entry?;
+        let (until, json) = value.value();
+        let stone: Tombstone = decode("tombstone", key.value(), json)?;
+        state.remember_tombstone(&stream_id(key.value())?, stone, Timestamp::from_millis(until));
+    }
+    Ok(())
+}
+
+fn stream_id(text: &str) -> Result<StreamId, Failed> {
+    StreamId::parse(text).map_err(|error| Failed(undecodable("stream id", format!("{text:?} {error}"))))
+}
+
+fn decode<T: DeserializeOwned>(what: &str, id: &str, json: &[u8]) -> Result<T, Failed> {
+    serde_json::from_slice(json).map_err(|error| Failed(undecodable(&format!("{what} of stream {id:?}"), error)))
+}
