@@ -83,10 +83,10 @@ mod tests {
         }
         // One place is free again, before the gap has been read.
         assert_eq!(receiver.try_recv(), Ok(notice(0)));
-        feed.send(notice(9));
+        feed.send(notice(99_999));
         let rest: Vec<NoticeEvent> = std::iter::from_fn(|| receiver.try_recv().ok()).collect();
         assert_eq!(rest.last(), Some(&NoticeEvent::Gap));
-        assert!(!rest.contains(&notice(9)));
+        assert!(!rest.contains(&notice(99_999)));
     }
 
     #[test]
