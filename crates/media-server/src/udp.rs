@@ -1,0 +1,318 @@
+//! The media sockets: bound addresses, what is told to clients instead of them, batched sending.
+//!
+//! One socket per local address, all on one port, so that an answer always leaves from the
+//! address the client wrote to.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket as StdSocket};
+use std::task::{Context, Poll};
+
+use sfu::Transmit;
+use tokio::net::UdpSocket;
+
+/// Datagrams handed to the system at once.
+const BATCH: usize = 64;
+
+/// Times another port is tried when the system chose one that is taken on another address.
+const PORT_TRIES: usize = 16;
+
+/// Bytes the system may hold for a socket before it drops, each way.
+#[cfg(target_os = "linux")]
+const SYSTEM_BUFFER: usize = 4 << 20;
+
+/// Why a media socket could not be bound.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The port is in use, or the address is not local.
+    #[error("cannot bind UDP {address}: {source}")]
+    Bind {
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The list of interfaces could not be read.
+    #[error("cannot list the network interfaces")]
+    Interfaces(#[source] io::Error),
+    /// No usable address was found.
+    #[error("no network interface has an address to offer to clients; set the advertised addresses")]
+    NoAddress,
+}
+
+/// A bound socket, not yet part of a runtime.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    socket: StdSocket,
+    /// The address clients know it by.
+    public: SocketAddr,
+}
+
+/// Binds what the configuration asks for; gives the sockets with the addresses told to clients.
+pub(crate) fn bind(address: SocketAddr, advertised: &[IpAddr]) -> Result<Vec<Bound>, BindError> {
+    let local = if address.ip().is_unspecified() { interfaces(advertised)? } else { vec![address.ip()] };
+    if local.is_empty() {
+        return Err(BindError::NoAddress);
+    }
+    let mut tries = 0;
+    let sockets = loop {
+        match bind_all(&local, address.port()) {
+            Err(BindError::Bind { source, .. })
+                if address.port() == 0 && source.kind() == io::ErrorKind::AddrInUse && tries < PORT_TRIES =>
+            {
+                tries += 1;
+            }
+            other => break other?,
+        }
+    };
+    Ok(sockets.into_iter().map(|(socket, local)| Bound { socket, public: public(local, advertised) }).collect())
+}
+
+/// Local addresses to bind: those advertised, or all if none of the advertised is local.
+fn interfaces(advertised: &[IpAddr]) -> Result<Vec<IpAddr>, BindError> {
+    let all = if_addrs::get_if_addrs().map_err(BindError::Interfaces)?;
+    let usable: Vec<IpAddr> = all.iter().map(if_addrs::Interface::ip).filter(IpAddr::is_ipv4).collect();
+    let told: Vec<IpAddr> = usable.iter().copied().filter(|ip| advertised.contains(ip)).collect();
+    if !told.is_empty() {
+        return Ok(told);
+    }
+    // Loopback comes last: a browser tries candidates in their order.
+    let (mut first, last): (Vec<_>, Vec<_>) = usable.into_iter().partition(|ip| !ip.is_loopback());
+    first.extend(last);
+    Ok(first)
+}
+
+fn bind_all(addresses: &[IpAddr], port: u16) -> Result<Vec<(StdSocket, SocketAddr)>, BindError> {
+    let mut port = port;
+    let mut sockets = Vec::new();
+    for ip in addresses {
+        let address = SocketAddr::new(*ip, port);
+        let bound = StdSocket::bind(address).and_then(|socket| {
+            socket.set_nonblocking(true)?;
+            let local = socket.local_addr()?;
+            Ok((socket, local))
+        });
+        let (socket, local) = bound.map_err(|source| BindError::Bind { address, source })?;
+        widen(&socket);
+        port = local.port();
+        sockets.push((socket, local));
+    }
+    Ok(sockets)
+}
+
+/// Asks for larger buffers; a system that gives less is no error.
+fn widen(socket: &StdSocket) {
+    #[cfg(target_os = "linux")]
+    {
+        use nix::sys::socket::{setsockopt, sockopt};
+        let _ = setsockopt(socket, sockopt::RcvBuf, &SYSTEM_BUFFER);
+        let _ = setsockopt(socket, sockopt::SndBuf, &SYSTEM_BUFFER);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = socket;
+}
+
+/// The address clients are told for a local one.
+fn public(local: SocketAddr, advertised: &[IpAddr]) -> SocketAddr {
+    let family = |ip: &&IpAddr| ip.is_ipv4() == local.is_ipv4();
+    let told = advertised.iter().any(|ip| *ip == local.ip());
+    match advertised.iter().find(family) {
+        Some(ip) if !told => SocketAddr::new(*ip, local.port()),
+        _ => local,
+    }
+}
+
+/// All media sockets, ready to use in a runtime.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    sockets: Vec<(UdpSocket, SocketAddr)>,
+    outgoing: Vec<Transmit>,
+    batch: batch::Batch,
+}
+
+/// The addresses to tell to clients, without repetition.
+pub(crate) fn candidates(bound: &[Bound]) -> Vec<SocketAddr> {
+    let mut all: Vec<SocketAddr> = Vec::new();
+    for address in bound.iter().map(|b| b.public) {
+        if !all.contains(&address) {
+            all.push(address);
+        }
+    }
+    all
+}
+
+impl Sockets {
+    /// Needs a runtime to be entered.
+    pub(crate) fn new(bound: Vec<Bound>) -> io::Result<Self> {
+        let sockets: io::Result<Vec<_>> =
+            bound.into_iter().map(|b| Ok((UdpSocket::from_std(b.socket)?, b.public))).collect();
+        Ok(Self { sockets: sockets?, outgoing: Vec::with_capacity(BATCH), batch: batch::Batch::new() })
+    }
+
+    /// Waits until a socket has something to read.
+    pub(crate) async fn readable(&self) {
+        std::future::poll_fn(|cx| self.poll_readable(cx)).await;
+    }
+
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        // Every socket is polled, so that each of them wakes the task.
+        let ready = self.sockets.iter().filter(|(s, _)| s.poll_recv_ready(cx).is_ready()).count();
+        if ready > 0 { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// How many sockets there are.
+    pub(crate) fn len(&self) -> usize {
+        self.sockets.len()
+    }
+
+    /// One datagram from a socket, if there is one: its length, sender and the address it went to.
+    pub(crate) fn receive(&self, socket: usize, buffer: &mut [u8]) -> Option<(usize, SocketAddr, SocketAddr)> {
+        let (socket, public) = &self.sockets[socket];
+        loop {
+            match socket.try_recv_from(buffer) {
+                Ok((length, from)) => return Some((length, from, *public)),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return None,
+                // An earlier datagram could not be delivered; the error is about that one.
+                Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// Keeps a datagram until the next flush, which a full batch is.
+    pub(crate) fn send(&mut self, datagram: Transmit) {
+        self.outgoing.push(datagram);
+        if self.outgoing.len() >= BATCH {
+            self.flush();
+        }
+    }
+
+    /// Hands everything to the system. What it does not take is lost, as on any network.
+    pub(crate) fn flush(&mut self) {
+        if self.outgoing.is_empty() {
+            return;
+        }
+        for (socket, public) in &self.sockets {
+            let mine: Vec<&Transmit> = self.outgoing.iter().filter(|t| t.source == *public).collect();
+            let mut rest = mine.as_slice();
+            while !rest.is_empty() {
+                match self.batch.send(socket, rest) {
+                    Ok(sent) => rest = &rest[sent.max(1).min(rest.len())..],
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                        metrics::counter!("media_datagrams_dropped_total").increment(rest.len() as u64);
+                        break;
+                    }
+                    // The first one cannot be sent (no route, say); the others may.
+                    Err(_) => rest = &rest[1..],
+                }
+            }
+        }
+        self.outgoing.clear();
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod batch {
+    //! One system call for many datagrams.
+
+    use std::io::{self, IoSlice};
+    use std::os::fd::AsRawFd;
+
+    use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg};
+    use sfu::Transmit;
+    use tokio::net::UdpSocket;
+
+    use super::BATCH;
+
+    /// Headers that are used again and again.
+    pub(super) struct Batch(MultiHeaders<SockaddrStorage>);
+
+    impl std::fmt::Debug for Batch {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("Batch")
+        }
+    }
+
+    impl Batch {
+        pub(super) fn new() -> Self {
+            Self(MultiHeaders::preallocate(BATCH, None))
+        }
+
+        /// Sends the first of these datagrams; says how many.
+        pub(super) fn send(&mut self, socket: &UdpSocket, datagrams: &[&Transmit]) -> io::Result<usize> {
+            let datagrams = &datagrams[..datagrams.len().min(BATCH)];
+            let slices: Vec<[IoSlice<'_>; 1]> = datagrams.iter().map(|d| [IoSlice::new(&d.payload)]).collect();
+            let addresses: Vec<Option<SockaddrStorage>> =
+                datagrams.iter().map(|d| Some(SockaddrStorage::from(d.destination))).collect();
+            let none: [ControlMessage<'_>; 0] = [];
+            // The socket never blocks, so there is no need to know beforehand whether it is writable.
+            let flags = MsgFlags::MSG_DONTWAIT;
+            Ok(sendmmsg(socket.as_raw_fd(), &mut self.0, &slices, &addresses, none, flags)?.count())
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod batch {
+    //! One system call per datagram, where there is no better one.
+
+    use std::io;
+
+    use sfu::Transmit;
+    use tokio::net::UdpSocket;
+
+    #[derive(Debug)]
+    pub(super) struct Batch;
+
+    impl Batch {
+        pub(super) fn new() -> Self {
+            Self
+        }
+
+        /// Sends the first datagram.
+        pub(super) fn send(&mut self, socket: &UdpSocket, datagrams: &[&Transmit]) -> io::Result<usize> {
+            socket.try_send_to(&datagrams[0].payload, datagrams[0].destination).map(|_| 1)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_advertised_address_replaces_only_unknown_ones() {
+        let local: SocketAddr = "10.0.0.5:9".parse().unwrap();
+        let (own, far) = (local.ip(), "203.0.113.1".parse().unwrap());
+        assert_eq!(public(local, &[]), local);
+        assert_eq!(public(local, &[own, far]), local);
+        assert_eq!(public(local, &[far]), "203.0.113.1:9".parse().unwrap());
+        assert_eq!(public(local, &["2001:db8::1".parse().unwrap()]), local);
+    }
+
+    #[test]
+    fn a_taken_port_is_named() {
+        let first = bind("127.0.0.1:0".parse().unwrap(), &[]).unwrap();
+        let address = first[0].public;
+        let error = bind(address, &[]).unwrap_err().to_string();
+        assert!(error.contains(&address.to_string()), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_batch_arrives() {
+        let receiver = StdSocket::bind("127.0.0.1:0").unwrap();
+        receiver.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+        let bound = bind("127.0.0.1:0".parse().unwrap(), &[]).unwrap();
+        let source = candidates(&bound)[0];
+        let mut sockets = Sockets::new(bound).unwrap();
+        sockets.sockets[0].0.writable().await.unwrap();
+        for n in 0..100u8 {
+            sockets.send(Transmit { source, destination: receiver.local_addr().unwrap(), payload: vec![n; 3] });
+        }
+        sockets.flush();
+        let mut buffer = [0; 16];
+        for n in 0..100u8 {
+            let (length, from) = receiver.recv_from(&mut buffer).unwrap();
+            assert_eq!((&buffer[..length], from), (&[n; 3][..], source));
+        }
+    }
+}
