@@ -1,1 +1,26 @@
-//! Placeholder while the workspace is laid out.
+//! Live fan-out: who watches what, the latest state of it, and how it reaches them.
+//!
+//! One registry of topics (the streams that are watched, and the lobby). A
+//! topic holds the newest state and nothing older; a subscriber holds the
+//! number of the state it was sent last and nothing else, so there is no queue
+//! to overflow: whoever is slow skips to the newest. A state is encoded once
+//! per version and view, and the bytes are shared.
+//!
+//! The hub knows no routes, no HTTP and no LiveKit, and it decides nothing
+//! about streams: it repeats what the store publishes.
+
+mod dispatch;
+mod encode;
+mod error;
+mod hub;
+mod lobby;
+mod registry;
+mod slots;
+mod topic;
+
+pub use encode::{Encoder, Shape};
+pub use error::HubError;
+pub use hub::{Hub, HubStats};
+pub use lobby::LobbySubscription;
+pub use registry::HubSettings;
+pub use topic::{Position, Subscription};

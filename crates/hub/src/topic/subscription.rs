@@ -1,0 +1,127 @@
+//! A subscriber of one stream: a cursor, nothing more.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use domain::{Epoch, StreamView};
+
+use crate::encode::Shape;
+use crate::registry::{Lease, Shared};
+use crate::slots::{SlotKey, random_group};
+
+/// A place in a stream's history: `<epoch>-<version>`, the `id` of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// Versions compare within it.
+    pub epoch: Epoch,
+    /// The version seen last.
+    pub version: u64,
+}
+
+/// The text is no `<epoch>-<version>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an event id is <epoch>-<version>")]
+pub struct InvalidPosition;
+
+impl FromStr for Position {
+    type Err = InvalidPosition;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPosition> {
+        let (epoch, version) = text.rsplit_once('-').ok_or(InvalidPosition)?;
+        let version = version.parse().map_err(|_| InvalidPosition)?;
+        Ok(Self { epoch: Epoch::from(epoch), version })
+    }
+}
+
+impl Position {
+    /// Of the same epoch and not reached by `view` yet.
+    pub(crate) fn is_ahead_of(&self, view: &StreamView) -> bool {
+        self.epoch == view.epoch && self.version > view.version
+    }
+
+    fn is_of(&self, view: &StreamView) -> bool {
+        self.epoch == view.epoch && self.version == view.version
+    }
+}
+
+/// A subscriber of one stream. Dropping it ends the subscription.
+#[derive(Debug)]
+pub struct Subscription {
+    shared: Arc<Shared>,
+    lease: Lease,
+    slot: SlotKey,
+    shape: Shape,
+    /// Number of the state it was sent last.
+    seen: u64,
+    /// The stream's number of closings when it began.
+    closings: u64,
+    /// The group it leaves with when the hub drains.
+    group: u16,
+}
+
+/// Subscribes to what `lease` holds, if there is such a stream. Nothing is
+/// sent for a state the subscriber has already, as `last` says.
+pub(crate) fn open(shared: &Arc<Shared>, lease: Lease, shape: Shape, last: Option<&Position>) -> Option<Subscription> {
+    let group = random_group();
+    let mut inner = lease.topic().inner.lock();
+    let state = inner.state.as_ref()?;
+    let has_it = last.is_some_and(|last| last.is_of(&state.view));
+    let (seen, closings) = (if has_it { inner.seq } else { 0 }, inner.closings);
+    let slot = inner.slots.insert(group);
+    drop(inner);
+    Some(Subscription { shared: Arc::clone(shared), lease, slot, shape, seen, closings, group })
+}
+
+/// Whether the topic has not reached `last` yet, which another instance has sent.
+pub(crate) fn is_behind(lease: &Lease, last: &Position) -> bool {
+    let inner = lease.topic().inner.lock();
+    inner.state.as_ref().is_some_and(|state| last.is_ahead_of(&state.view))
+}
+
+impl Subscription {
+    /// The newest state, once there is one that was not sent yet; `None` when
+    /// the stream is gone or the hub drains. Versions within an epoch never fall.
+    pub fn poll_frame(&mut self, cx: &Context<'_>) -> Poll<Option<Bytes>> {
+        let mut inner = self.lease.topic().inner.lock();
+        if inner.closings != self.closings || self.shared.has_left(self.group) {
+            return Poll::Ready(None);
+        }
+        match inner.frame_after(self.seen, self.shape, self.shared.encoder.as_ref()) {
+            Some((seq, bytes)) => {
+                self.seen = seq;
+                Poll::Ready(Some(bytes))
+            }
+            None => {
+                inner.slots.register(self.slot, cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Waits for the next state; see [`Self::poll_frame`].
+    pub async fn next(&mut self) -> Option<Bytes> {
+        std::future::poll_fn(|cx| self.poll_frame(cx)).await
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.lease.topic().inner.lock().slots.remove(self.slot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_are_read() {
+        let position: Position = "a1b2c3d4-17".parse().unwrap();
+        assert_eq!(position, Position { epoch: Epoch::from("a1b2c3d4"), version: 17 });
+        for bad in ["", "-", "x", "x-", "x-y", "x--1x", "x-99999999999999999999999"] {
+            assert_eq!(bad.parse::<Position>(), Err(InvalidPosition), "{bad:?}");
+        }
+    }
+}
