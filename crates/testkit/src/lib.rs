@@ -6,13 +6,19 @@
 //! skip; with `CI` set it panics, because there a skipped suite is a failure.
 
 mod livekit;
+mod livestream;
+mod participant;
 mod ports;
 mod process;
 mod redis;
+mod sse;
 
 pub use livekit::{LiveKitOptions, LiveKitServer};
+pub use livestream::{Answer, Livestream};
+pub use participant::Participant;
 pub use ports::{free_tcp_port, free_udp_port};
 pub use redis::RedisServer;
+pub use sse::{SseClient, SseEvent};
 
 /// Says that a suite can't run; panics where it must (`CI` is set and not empty).
 #[track_caller]
