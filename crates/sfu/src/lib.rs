@@ -31,10 +31,20 @@
 
 mod command;
 mod config;
+mod data;
+mod demux;
 mod engine;
 mod error;
 mod event;
+mod forward;
 mod ids;
+mod quality;
+mod sdp;
+mod slots;
+mod speech;
+mod timers;
+mod track;
+mod transport;
 
 pub use command::{
     Codec, Command, DataChannel, Layer, MediaKind, NewParticipant, NewTrack, PeerMode, Quality, TrackSettings,

@@ -1,0 +1,209 @@
+//! One WebRTC connection of a participant: `str0m`'s state machine and what the engine keeps beside it.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use slotmap::new_key_type;
+use str0m::change::SdpPendingOffer;
+use str0m::config::DtlsCert;
+use str0m::media::{Mid, Rid};
+use str0m::rtp::Ssrc;
+use str0m::{Candidate, Rtc, RtcConfig};
+
+use crate::command::{Codec, MediaKind};
+use crate::config::Config;
+use crate::data::Channels;
+use crate::demux::Known;
+use crate::event::{Target, TransportState};
+use crate::ids::ParticipantId;
+use crate::quality::Measured;
+use crate::sdp::Description;
+use crate::slots::Slots;
+use crate::timers::Timer;
+use crate::track::TrackKey;
+
+new_key_type! {
+    /// A transport; never given twice.
+    pub(crate) struct TransportKey;
+}
+
+/// H.264 as the protocol has it: baseline and constrained baseline, each with packetisation mode 1 and 0. The numbers
+/// are payload types for it and its retransmission; a client's own replace them.
+const H264: [(u8, u8, bool, u32); 4] = [
+    (125, 107, true, 0x42_e0_1f),
+    (108, 109, false, 0x42_e0_1f),
+    (127, 121, true, 0x42_00_1f),
+    (124, 120, false, 0x42_00_1f),
+];
+
+/// Data-channel bytes that may be in flight per connection; bounds throughput to this much per round trip.
+const DATA_IN_FLIGHT: usize = 512 << 10;
+
+/// A connection.
+pub(crate) struct Transport {
+    /// Whose it is.
+    pub(crate) participant: ParticipantId,
+    /// Which of theirs.
+    pub(crate) target: Target,
+    /// The state machine.
+    pub(crate) rtc: Rtc,
+    /// The addresses and the ufrag it is known by.
+    pub(crate) known: Known,
+    /// When it wants to be woken.
+    pub(crate) timer: Timer,
+    /// Whether it is in the list of those to poll.
+    pub(crate) queued: bool,
+    /// Whether ICE and DTLS have come up.
+    pub(crate) connected: bool,
+    /// The state last reported; `None` before it first came up.
+    pub(crate) state: Option<TransportState>,
+    /// When the client was last heard.
+    pub(crate) last_heard: Instant,
+    /// Publisher sections of the latest offer.
+    pub(crate) sends: Vec<SendSection>,
+    /// Where packets belong, by SSRC.
+    pub(crate) uplinks: HashMap<Ssrc, (TrackKey, usize)>,
+    /// Receive sections and the tracks they carry.
+    pub(crate) slots: Slots<TrackKey>,
+    /// Data channels.
+    pub(crate) channels: Channels,
+    /// Descriptions made so far, for the origin line.
+    pub(crate) version: u64,
+    /// Whether an offer of ours was answered, so that its data channels exist.
+    pub(crate) negotiated: bool,
+    /// Our own offer, until it is answered.
+    pub(crate) pending: Option<PendingOffer>,
+    /// Totals already counted, by stream and direction.
+    pub(crate) counted: HashMap<(Mid, Option<Rid>, bool), Counted>,
+    /// What was measured in this quality interval.
+    pub(crate) measured: Measured,
+}
+
+/// A section on which the client means to send.
+#[derive(Debug, Clone)]
+pub(crate) struct SendSection {
+    /// Its mid.
+    pub(crate) mid: String,
+    /// The client's track id in its msid; empty if it has none.
+    pub(crate) cid: String,
+    /// Audio or video.
+    pub(crate) kind: MediaKind,
+    /// The codecs it offers.
+    pub(crate) codecs: Vec<Codec>,
+    /// Its rids as offered.
+    pub(crate) rids: Vec<String>,
+    /// The track it carries.
+    pub(crate) track: Option<TrackKey>,
+    /// Whether the server ended the track it carried: then it belongs to no other, until its cid changes.
+    pub(crate) spent: bool,
+}
+
+/// An offer of ours that waits for its answer.
+pub(crate) struct PendingOffer {
+    /// Its id.
+    pub(crate) id: u32,
+    /// What `str0m` needs to apply the answer. Taken when it is.
+    pub(crate) token: SdpPendingOffer,
+    /// When it was made.
+    pub(crate) at: Instant,
+    /// Whether its lateness was reported.
+    pub(crate) reported: bool,
+    /// Sections it adds.
+    pub(crate) added: Vec<String>,
+    /// Idle sections it uses again.
+    pub(crate) reused: Vec<String>,
+    /// Sections it makes inactive.
+    pub(crate) freed: Vec<String>,
+}
+
+/// Statistics totals of a stream.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counted {
+    /// NACKs.
+    pub(crate) nacks: u64,
+    /// Packets lost.
+    pub(crate) lost: u64,
+}
+
+impl Transport {
+    /// A connection without any section.
+    pub(crate) fn new(
+        participant: ParticipantId,
+        target: Target,
+        reuse_sections: bool,
+        config: &Config,
+        certificate: Option<&DtlsCert>,
+        now: Instant,
+    ) -> Transport {
+        Transport {
+            participant,
+            target,
+            rtc: rtc(config, certificate, now),
+            known: Known::default(),
+            timer: Timer::default(),
+            queued: false,
+            connected: false,
+            state: None,
+            last_heard: now,
+            sends: Vec::new(),
+            uplinks: HashMap::new(),
+            slots: Slots::new(reuse_sections),
+            channels: Channels::default(),
+            version: 0,
+            negotiated: false,
+            pending: None,
+            counted: HashMap::new(),
+            measured: Measured::default(),
+        }
+    }
+
+    /// The SSRC pair that a section sends with, if it has one.
+    pub(crate) fn ssrcs(&mut self, mid: &str) -> Option<(Ssrc, Option<Ssrc>)> {
+        let mut api = self.rtc.direct_api();
+        let stream = api.stream_tx_by_mid(mid.into(), None)?;
+        Some((stream.ssrc(), stream.rtx()))
+    }
+
+    /// Gives a section a new SSRC pair: with the old one a client decodes the new track but shows nothing.
+    pub(crate) fn renew_ssrcs(&mut self, mid: &str) {
+        let Some((_, rtx)) = self.ssrcs(mid) else { return };
+        let mut api = self.rtc.direct_api();
+        let (new, new_rtx) = (api.new_ssrc(), rtx.map(|_| api.new_ssrc()));
+        api.reset_stream_tx(mid.into(), None, new, new_rtx);
+    }
+
+    /// Renders a description of ours with the next version.
+    pub(crate) fn render(&mut self, mut description: Description) -> String {
+        self.version += 1;
+        description.set_version(self.version + 1);
+        description.to_string()
+    }
+}
+
+/// A state machine with the engine's codecs.
+fn rtc(config: &Config, certificate: Option<&DtlsCert>, now: Instant) -> Rtc {
+    let mut builder = RtcConfig::new()
+        .set_ice_lite(true)
+        .set_rtp_mode(true)
+        .clear_codecs()
+        .enable_opus(true, false)
+        .enable_vp8(true)
+        .set_stats_interval(Some(config.quality_interval / 2))
+        .set_send_buffer_video(config.rtx_packets)
+        .set_sctp_max_message_size(config.max_message_size)
+        .set_sctp_max_buffered_amount(DATA_IN_FLIGHT);
+    for (pt, rtx, mode, profile) in H264 {
+        builder.codec_config().add_h264(pt.into(), Some(rtx.into()), mode, profile);
+    }
+    if let Some(certificate) = certificate {
+        builder = builder.set_dtls_cert(certificate.clone());
+    }
+    let mut rtc = builder.build(now);
+    for address in &config.candidates {
+        match Candidate::host(*address, "udp") {
+            Ok(candidate) => drop(rtc.add_local_candidate(candidate)),
+            Err(error) => tracing::warn!(%address, %error, "address cannot be offered to clients"),
+        }
+    }
+    rtc
+}

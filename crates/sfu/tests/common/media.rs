@@ -1,0 +1,228 @@
+//! Made-up media: frames that say what they are, so that what arrives can be judged.
+
+use std::time::{Duration, Instant};
+
+use str0m::Rtc;
+use str0m::change::SdpApi;
+use str0m::media::{Direction, MediaKind, Mid, Simulcast};
+use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite, VideoOrientation};
+
+/// A stream that a client sends, or a slot on which it receives.
+pub struct Stream {
+    pub cid: String,
+    pub mid: Option<Mid>,
+    pub kind: MediaKind,
+    pub layers: Vec<Layer>,
+    /// Whether it sends; a muted camera does not.
+    pub sending: bool,
+    /// Audio level in -dBov.
+    pub level: i8,
+    pub ended: bool,
+    pub orientation: Option<VideoOrientation>,
+    simulcast: Option<Simulcast>,
+    is_slot: bool,
+    negotiated: bool,
+    stopped: bool,
+    next: Instant,
+}
+
+/// One layer of it.
+#[derive(Debug, Clone)]
+pub struct Layer {
+    pub rid: Option<String>,
+    /// Whether it flows.
+    pub sending: bool,
+    /// Key frames sent.
+    pub keys: usize,
+    number: u8,
+    seq: u64,
+    time: u32,
+    picture: u16,
+    tl0: u8,
+    frame: u32,
+    want_key: bool,
+}
+
+/// A frame as received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    pub layer: u8,
+    pub number: u32,
+    pub key: bool,
+}
+
+/// A packet as received.
+#[derive(Debug, Clone)]
+pub struct Packet {
+    pub at: Instant,
+    pub ssrc: u32,
+    pub seq: u64,
+    pub time: u32,
+    pub marker: bool,
+    pub picture: u16,
+    pub tl0: u8,
+    /// What it is a part of; audio has layer 0 and no key frames.
+    pub frame: Frame,
+    pub orientation: Option<VideoOrientation>,
+}
+
+impl Stream {
+    pub fn new(cid: &str, kind: MediaKind, simulcast: Option<Simulcast>, rids: &[&str], now: Instant) -> Stream {
+        let rids: Vec<Option<&str>> =
+            if rids.is_empty() { vec![None] } else { rids.iter().copied().map(Some).collect() };
+        let layers = rids.into_iter().enumerate().map(|(number, rid)| Layer::new(number as u8, rid)).collect();
+        Stream {
+            cid: cid.to_owned(),
+            mid: None,
+            kind,
+            layers,
+            sending: true,
+            level: 127,
+            ended: false,
+            orientation: None,
+            simulcast,
+            is_slot: false,
+            negotiated: false,
+            stopped: false,
+            next: now,
+        }
+    }
+
+    pub fn slot(kind: MediaKind, now: Instant) -> Stream {
+        Stream { is_slot: true, sending: false, ..Stream::new("", kind, None, &[], now) }
+    }
+
+    /// Adds its section to an offer, or stops it.
+    pub fn negotiate(&mut self, changes: &mut SdpApi<'_>, slots: &mut Vec<Mid>) {
+        if !self.negotiated {
+            self.negotiated = true;
+            let direction = if self.is_slot { Direction::RecvOnly } else { Direction::SendOnly };
+            let stream = (!self.is_slot).then(|| "stream".to_owned());
+            let track = (!self.is_slot).then(|| self.cid.clone());
+            let mid = changes.add_media(self.kind, direction, stream, track, self.simulcast.take());
+            self.mid = Some(mid);
+            if self.is_slot {
+                slots.push(mid);
+            }
+        } else if self.ended && !self.stopped {
+            self.stopped = true;
+            changes.set_direction(self.mid.unwrap(), Direction::Inactive);
+        }
+    }
+
+    /// A key frame is asked for.
+    pub fn request_key(&mut self, rid: Option<&str>) {
+        for layer in self.layers.iter_mut().filter(|layer| rid.is_none() || layer.rid.as_deref() == rid) {
+            layer.want_key = true;
+        }
+    }
+
+    /// The layer with this rid.
+    pub fn layer(&mut self, rid: &str) -> &mut Layer {
+        self.layers.iter_mut().find(|layer| layer.rid.as_deref() == Some(rid)).unwrap()
+    }
+
+    /// Sends what is due.
+    pub fn send(&mut self, rtc: &mut Rtc, now: Instant) {
+        let Some(mid) = self.mid else { return };
+        let ready = rtc.media(mid).is_some_and(|media| media.direction().is_sending());
+        if !self.sending || self.ended || !ready || now < self.next {
+            return;
+        }
+        let audio = self.kind == MediaKind::Audio;
+        self.next = now + Duration::from_millis(if audio { 20 } else { 33 });
+        for layer in self.layers.iter_mut().filter(|layer| layer.sending) {
+            if audio {
+                layer.send_audio(rtc, mid, self.level, now);
+            } else {
+                layer.send_video(rtc, mid, self.orientation, now);
+            }
+        }
+    }
+}
+
+impl Layer {
+    fn new(number: u8, rid: Option<&str>) -> Layer {
+        Layer {
+            rid: rid.map(str::to_owned),
+            sending: true,
+            keys: 0,
+            number,
+            // Each layer has its own numbers, as in browsers.
+            seq: 1000 * (u64::from(number) + 1),
+            time: 5_000_000 * (u32::from(number) + 1),
+            picture: 300 * (u16::from(number) + 1),
+            tl0: 70 * (number + 1),
+            frame: 0,
+            want_key: true,
+        }
+    }
+
+    fn send_audio(&mut self, rtc: &mut Rtc, mid: Mid, level: i8, now: Instant) {
+        self.time = self.time.wrapping_add(960);
+        let ext = ExtensionValues { audio_level: Some(-level), voice_activity: Some(level < 50), ..Default::default() };
+        self.write(rtc, mid, self.payload(0, false), true, ext, now);
+        self.frame += 1;
+    }
+
+    fn send_video(&mut self, rtc: &mut Rtc, mid: Mid, orientation: Option<VideoOrientation>, now: Instant) {
+        let key = std::mem::take(&mut self.want_key);
+        self.keys += usize::from(key);
+        self.time = self.time.wrapping_add(2970);
+        self.picture = (self.picture + 1) & 0x7fff;
+        self.tl0 = self.tl0.wrapping_add(1);
+        let parts = if key { 4 } else { 2 };
+        for part in 0..parts {
+            let ext = ExtensionValues { video_orientation: orientation, ..Default::default() };
+            let last = part + 1 == parts;
+            self.write(rtc, mid, self.payload(part, key), last, ext, now);
+        }
+        self.frame += 1;
+    }
+
+    /// A VP8 descriptor (or as many bytes before audio), then what it is.
+    fn payload(&self, part: u8, key: bool) -> Vec<u8> {
+        let start = if part == 0 { 0x90 } else { 0x80 };
+        let mut payload = vec![start, 0xe0, 0x80 | (self.picture >> 8) as u8, self.picture as u8, self.tl0, 0x20];
+        payload.push(u8::from(!key));
+        payload.push(self.number);
+        payload.extend(self.frame.to_be_bytes());
+        payload.resize(if key { 900 } else { 200 }, 0);
+        payload
+    }
+
+    fn write(&mut self, rtc: &mut Rtc, mid: Mid, payload: Vec<u8>, marker: bool, ext: ExtensionValues, now: Instant) {
+        let pts = rtc.media(mid).unwrap().remote_pts().to_vec();
+        let config = rtc.codec_config();
+        let wanted = |codec| matches!(codec, str0m::format::Codec::Vp8 | str0m::format::Codec::Opus);
+        let pt = config.iter().find(|p| wanted(p.spec().codec) && pts.contains(&p.pt())).unwrap().pt();
+        let rid = self.rid.as_deref().map(Into::into);
+        let mut api = rtc.direct_api();
+        let stream = api.stream_tx_by_mid(mid, rid).unwrap();
+        let rtp =
+            RtpWrite::new(pt, self.seq.into(), self.time, now, payload).marker(marker).ext_vals(ext).nackable(true);
+        stream.write_rtp(rtp);
+        self.seq += 1;
+    }
+}
+
+impl Packet {
+    pub fn read(packet: &RtpPacket, at: Instant) -> Packet {
+        let payload = &packet.payload;
+        Packet {
+            at,
+            ssrc: *packet.header.ssrc,
+            seq: *packet.seq_no,
+            time: packet.header.timestamp,
+            marker: packet.header.marker,
+            picture: u16::from_be_bytes([payload[2] & 0x7f, payload[3]]),
+            tl0: payload[4],
+            frame: Frame {
+                layer: payload[7],
+                number: u32::from_be_bytes(payload[8..12].try_into().unwrap()),
+                key: payload[6] == 0,
+            },
+            orientation: packet.header.ext_vals.video_orientation,
+        }
+    }
+}
