@@ -1,1 +1,30 @@
-//! Placeholder while the workspace is laid out.
+//! What is done with streams: one file per use-case, and the jobs that keep
+//! every record true when nobody asks.
+//!
+//! A use-case loads, lets `domain` decide, commits, and starts over when it
+//! lost the race. This crate knows neither HTTP nor a concrete store or LiveKit.
+
+mod confirm;
+mod create;
+mod end;
+mod error;
+mod health;
+mod intents;
+mod jobs;
+mod join;
+mod leave;
+mod locks;
+mod orchestrator;
+mod orphan;
+mod read;
+mod reconcile;
+mod update;
+mod webhook;
+
+pub use create::Created;
+pub use error::{StartError, UseCaseError};
+pub use health::{Health, PartHealth};
+pub use jobs::JobSettings;
+pub use join::{JoinStream, Joined};
+pub use orchestrator::{MediaSide, Orchestrator, Parts};
+pub use webhook::{WebhookFailure, WebhookVerdict};

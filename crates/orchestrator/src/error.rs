@@ -1,0 +1,92 @@
+//! Why a use-case did not do what was asked.
+
+use domain::JoinRefusal;
+use rooms::RoomsError;
+use store::StoreError;
+
+/// A use-case's refusal or failure. Nothing is half-done after any of them.
+#[derive(Debug, thiserror::Error)]
+pub enum UseCaseError {
+    /// There is no such stream.
+    #[error("there is no such stream")]
+    NotFound,
+    /// The stream has ended.
+    #[error("the stream has ended")]
+    Finished,
+    /// As many people are in it as may be.
+    #[error("the stream is full")]
+    Full,
+    /// The identity is connected already, and the caller asked not to replace it.
+    #[error("somebody with this userId is already in the stream")]
+    DuplicateIdentity,
+    /// The LiveKit room of that name belongs to another deployment.
+    #[error("the LiveKit room of this name belongs to another deployment")]
+    RoomTaken,
+    /// Somebody else is at it; the same call may succeed in a moment.
+    #[error("{0}")]
+    Busy(&'static str),
+    /// The store can't be reached.
+    #[error("the store is unavailable")]
+    Store(#[from] StoreError),
+    /// LiveKit can't be reached or does not do what it is asked.
+    #[error("LiveKit is unavailable")]
+    LiveKit(#[from] RoomsError),
+}
+
+impl UseCaseError {
+    /// Whether the same call may succeed later without anybody's help.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Busy(_) => true,
+            Self::Store(error) => error.is_retryable(),
+            Self::LiveKit(error) => error.is_retryable(),
+            _ => false,
+        }
+    }
+}
+
+impl From<JoinRefusal> for UseCaseError {
+    fn from(refusal: JoinRefusal) -> Self {
+        match refusal {
+            JoinRefusal::NotFound => Self::NotFound,
+            JoinRefusal::Finished => Self::Finished,
+            JoinRefusal::Full => Self::Full,
+            JoinRefusal::Duplicate => Self::DuplicateIdentity,
+        }
+    }
+}
+
+/// Why the orchestrator does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store can't be reached.
+    #[error("the store is unavailable")]
+    Store(#[from] StoreError),
+    /// The stored streams live on another media server.
+    #[error(
+        "the store has {active} active streams on media side {stored:?}, but this instance is set up for {own:?}: \
+         set LIVEKIT_HOST (or unset it) as on the other instances, use another REDIS_URL, REDIS_PREFIX or DATA_DIR, \
+         or end the streams first"
+    )]
+    OtherMediaSide {
+        /// What the store says.
+        stored: String,
+        /// What this instance is.
+        own: String,
+        /// Active streams there.
+        active: u64,
+    },
+    /// `DEPLOYMENT_ID` differs from the id the active streams are marked with.
+    #[error(
+        "the store has {active} active streams of deployment {stored:?}, but DEPLOYMENT_ID is {own:?}: \
+         unset DEPLOYMENT_ID, or end the streams first"
+    )]
+    OtherDeployment {
+        /// What the store says.
+        stored: String,
+        /// What was configured.
+        own: String,
+        /// Active streams there.
+        active: u64,
+    },
+}

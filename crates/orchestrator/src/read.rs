@@ -1,0 +1,46 @@
+//! Looking at streams.
+
+use domain::{Head, Identity, Phase, StreamId, StreamView};
+use store::{Concern, Cursor, ListQuery, Page, PeoplePage, Totals};
+
+use crate::{Orchestrator, UseCaseError};
+
+impl Orchestrator {
+    /// The head of a stream; `NotFound` also while it is only reserved.
+    pub async fn get_stream(&self, id: &StreamId) -> Result<Head, UseCaseError> {
+        let loaded = self.inner.store.load(id, Concern::default()).await?;
+        loaded.head.filter(is_known).ok_or(UseCaseError::NotFound)
+    }
+
+    /// The visible state and the sorted people of a stream.
+    pub async fn get_state(&self, id: &StreamId) -> Result<(StreamView, Vec<Identity>), UseCaseError> {
+        let state = self.inner.store.load_state(id).await?;
+        let (head, people) = state.filter(|(head, _)| is_known(head)).ok_or(UseCaseError::NotFound)?;
+        Ok((StreamView::from(&head), people))
+    }
+
+    /// A page of streams, newest first.
+    pub async fn list_streams(&self, query: &ListQuery) -> Result<Page<Head>, UseCaseError> {
+        Ok(self.inner.store.list(query).await?)
+    }
+
+    /// A page of the connections in a stream.
+    pub async fn list_people(
+        &self,
+        id: &StreamId,
+        limit: usize,
+        cursor: Option<&Cursor>,
+    ) -> Result<PeoplePage, UseCaseError> {
+        self.get_stream(id).await?;
+        Ok(self.inner.store.people(id, limit, cursor).await?)
+    }
+
+    /// Sums over all active streams.
+    pub async fn totals(&self) -> Result<Totals, UseCaseError> {
+        Ok(self.inner.store.totals().await?)
+    }
+}
+
+fn is_known(head: &Head) -> bool {
+    head.phase != Phase::Reserved
+}

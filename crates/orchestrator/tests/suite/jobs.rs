@@ -1,0 +1,188 @@
+//! Timers, the sweep and leases, with no webhook delivered unless a test says so.
+
+use std::time::Duration;
+
+use domain::{EndReason, Phase, RoomName, Rules, Settings};
+use rooms::Rooms;
+use rooms::simulated::Call;
+
+use crate::bed::*;
+
+#[tokio::test]
+async fn without_webhooks_the_sweep_finds_who_comes_publishes_and_goes() {
+    let bed = Bed::with(sweeping()).await;
+    bed.open("gold").await;
+    bed.enter("gold", "ann");
+    bed.until("gold", "ann to be found", |head| head.people == 1).await;
+    let room = RoomName::from("gold");
+    let (track, _) = bed.livekit.publish(&room, &person("ann"), bed.now()).unwrap();
+    bed.until("gold", "live", |head| head.phase == Phase::Live).await;
+    bed.livekit.unpublish(&room, &person("ann"), &track, bed.now());
+    bed.until("gold", "reconnecting", |head| head.phase == Phase::Reconnecting).await;
+}
+
+#[tokio::test]
+async fn a_participant_missed_once_stays() {
+    let bed = Bed::with(sweeping()).await;
+    bed.open("gold").await;
+    bed.deliver(bed.enter("gold", "ann")).await;
+    bed.livekit.miss_participant(&RoomName::from("gold"), &person("ann"), 1);
+    let version = bed.head("gold").await.version;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let head = bed.head("gold").await;
+    assert_eq!((head.people, head.version), (1, version));
+}
+
+#[tokio::test]
+async fn a_room_that_is_gone_is_lost_after_two_sweeps_and_the_grace() {
+    let bed = Bed::with(sweeping()).await;
+    bed.open("gold").await;
+    bed.livekit.restart_empty();
+    assert_eq!(bed.until_ended("gold").await.end_reason, Some(EndReason::Lost));
+}
+
+#[tokio::test]
+async fn a_sweep_that_is_not_answered_counts_for_nothing() {
+    let bed = Bed::with(sweeping()).await;
+    bed.open("gold").await;
+    bed.livekit.go_away(true);
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(bed.head("gold").await.phase, Phase::Waiting);
+    assert!(!bed.orchestrator.health().livekit.is_ok());
+    bed.livekit.go_away(false);
+    bed.enter("gold", "ann");
+    bed.until("gold", "ann to be found", |head| head.people == 1).await;
+}
+
+#[tokio::test]
+async fn an_orphan_is_removed_after_two_sweeps_and_rooms_of_others_never() {
+    let bed = Bed::with(sweeping()).await;
+    let mark = domain::Mark { deployment: bed.orchestrator.deployment().clone(), id: stream("orphan"), generation: 1 };
+    let spec = rooms::RoomSpec {
+        name: RoomName::from("orphan"),
+        metadata: mark.metadata(&serde_json::Map::new()),
+        empty_timeout: Duration::from_secs(330),
+        departure_timeout: Duration::from_secs(90),
+        max_participants: 0,
+    };
+    bed.livekit.create_room(&spec).await.unwrap();
+    let theirs = rooms::RoomSpec { name: RoomName::from("theirs"), metadata: "{}".into(), ..spec };
+    bed.livekit.create_room(&theirs).await.unwrap();
+    bed.until_room_gone("orphan").await;
+    assert!(bed.room_exists("theirs").await);
+}
+
+#[tokio::test]
+async fn above_the_limit_every_room_still_gets_its_turn() {
+    let (rules, jobs) = sweeping();
+    let jobs = orchestrator::JobSettings { sweep_full_rooms: 3, sweep_calls_per_second: 2000, ..jobs };
+    let bed = Bed::with((rules, jobs)).await;
+    for n in 0..12 {
+        let id = format!("s{n}");
+        bed.open(&id).await;
+        bed.deliver(bed.enter(&id, "ann")).await;
+    }
+    // The counts stay the same: only a listing shows that somebody else is there.
+    for n in 0..12 {
+        bed.exit(&format!("s{n}"), "ann");
+        bed.enter(&format!("s{n}"), "bob");
+    }
+    for n in 0..12 {
+        let id = format!("s{n}");
+        for _ in 0..800 {
+            if bed.people(&id).await.contains(&"bob".to_owned()) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(bed.people(&id).await.contains(&"bob".to_owned()), "{id}");
+    }
+}
+
+fn quick(rules: Rules) -> (Rules, orchestrator::JobSettings) {
+    (rules, patient().1)
+}
+
+#[tokio::test]
+async fn nobody_ever_came() {
+    let bed = Bed::with(quick(Rules { empty_timeout: Duration::from_millis(80), ..Rules::default() })).await;
+    bed.open("gold").await;
+    let head = bed.until_ended("gold").await;
+    assert_eq!(head.end_reason, Some(EndReason::Idle));
+    bed.until_room_gone("gold").await;
+}
+
+#[tokio::test]
+async fn an_idle_stream_waits_for_livekit_before_it_ends() {
+    let bed = Bed::with(quick(Rules { empty_timeout: Duration::from_millis(80), ..Rules::default() })).await;
+    bed.open("gold").await;
+    bed.livekit.go_away(true);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(bed.head("gold").await.phase, Phase::Waiting);
+    assert!(bed.livekit.calls().of(Call::ListParticipants) >= 1);
+    bed.livekit.go_away(false);
+    bed.until_ended("gold").await;
+}
+
+#[tokio::test]
+async fn somebody_of_whom_no_webhook_told_keeps_the_stream() {
+    let bed = Bed::with(quick(Rules { empty_timeout: Duration::from_millis(80), ..Rules::default() })).await;
+    bed.open("gold").await;
+    bed.enter("gold", "ann");
+    let head = bed.until("gold", "ann to be found", |head| head.people == 1).await;
+    assert!(head.phase.is_active());
+}
+
+#[tokio::test]
+async fn the_last_one_left() {
+    let bed = Bed::with(quick(Rules { departure_timeout: Duration::from_millis(80), ..Rules::default() })).await;
+    bed.open("gold").await;
+    bed.deliver(bed.enter("gold", "ann")).await;
+    bed.deliver(bed.exit("gold", "ann")).await;
+    assert_eq!(bed.until_ended("gold").await.end_reason, Some(EndReason::Idle));
+}
+
+#[tokio::test]
+async fn an_ended_record_vanishes_and_its_id_goes_on() {
+    let bed = Bed::with(quick(Rules { retention: Duration::from_millis(80), ..Rules::default() })).await;
+    bed.open("gold").await;
+    bed.orchestrator.end_stream(&stream("gold")).await.unwrap();
+    let version = bed.head("gold").await.version;
+    for _ in 0..300 {
+        if bed.orchestrator.get_stream(&stream("gold")).await.is_err() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(bed.orchestrator.get_stream(&stream("gold")).await.is_err());
+    let again = bed.open("gold").await;
+    assert_eq!((again.generation, again.version), (2, version + 1));
+}
+
+#[tokio::test]
+async fn max_duration_ends_a_stream_with_people_in_it() {
+    let bed = Bed::with(patient()).await;
+    let settings = Settings { max_duration: Some(1), ..Settings::default() };
+    bed.orchestrator.create_stream(stream("gold"), settings).await.unwrap();
+    bed.deliver(bed.enter("gold", "ann")).await;
+    assert_eq!(bed.until_ended("gold").await.end_reason, Some(EndReason::MaxDuration));
+}
+
+#[tokio::test]
+async fn when_one_instance_stops_the_other_takes_over() {
+    let (rules, jobs) = sweeping();
+    let bed = Bed::with((rules, jobs)).await;
+    let second = bed.second().await;
+    bed.open("gold").await;
+    bed.orchestrator.shutdown(Duration::from_secs(2)).await;
+    bed.enter("gold", "ann");
+    for _ in 0..600 {
+        let (view, _) = second.get_state(&stream("gold")).await.unwrap();
+        if view.people == 1 {
+            second.shutdown(Duration::from_secs(2)).await;
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("nobody sweeps");
+}
