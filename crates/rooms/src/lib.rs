@@ -5,8 +5,15 @@
 
 mod error;
 mod jwt;
+mod kind;
+mod livekit;
 mod rooms;
 pub mod simulated;
+mod tokens;
+mod webhook;
 
 pub use error::{ErrorKind, RoomsError};
+pub use livekit::{DEFAULT_DEADLINE, InvalidHost, LiveKit, LiveKitHost};
 pub use rooms::{RoomSpec, Rooms};
+pub use tokens::{DEFAULT_TOKEN_LIFE, JoinProof, MAX_TOKEN_LIFE, Minted, TokenError, TokenRequest, Tokens};
+pub use webhook::{Webhook, WebhookError, WebhookVerifier};

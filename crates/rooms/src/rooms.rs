@@ -62,3 +62,21 @@ pub struct RoomSpec {
     /// Most participants; 0 is no limit.
     pub max_participants: u32,
 }
+
+impl RoomSpec {
+    /// `empty_timeout` as LiveKit takes it.
+    pub(crate) fn empty_timeout_seconds(&self) -> u32 {
+        whole_seconds(self.empty_timeout)
+    }
+
+    /// `departure_timeout` as LiveKit takes it.
+    pub(crate) fn departure_timeout_seconds(&self) -> u32 {
+        whole_seconds(self.departure_timeout)
+    }
+}
+
+/// Rounded up, and at least 1: for LiveKit 0 is "the default", and a backstop must never come early.
+fn whole_seconds(time: Duration) -> u32 {
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    u32::try_from(seconds.max(1)).unwrap_or(u32::MAX)
+}
