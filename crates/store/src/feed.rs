@@ -4,6 +4,7 @@
 //! queue ends in a gap nothing more is queued, and nothing is lost by that: whoever
 //! takes the gap out reads again, and then sees what came after it too.
 
+use domain::{Notice, NoticeBody};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
@@ -47,9 +48,19 @@ impl Feed {
     }
 }
 
+/// A notice for the lobby: the same without lists of people.
+pub(crate) fn for_lobby(notice: &Notice) -> Notice {
+    let mut notice = notice.clone();
+    if let NoticeBody::Changed { joined, left, .. } = &mut notice.body {
+        joined.clear();
+        left.clear();
+    }
+    notice
+}
+
 #[cfg(test)]
 mod tests {
-    use domain::{Epoch, Notice, NoticeBody, StreamId};
+    use domain::{Epoch, StreamId};
 
     use super::*;
 

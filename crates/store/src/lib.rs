@@ -9,8 +9,10 @@ mod error;
 mod feed;
 mod list;
 mod partition;
+mod redis;
 mod store;
 
+pub use self::redis::{Durability, RedisConfig, RedisStore};
 pub use embedded::EmbeddedStore;
 pub use error::{ErrorKind, StoreError};
 pub use list::{Cursor, InvalidCursor, ListQuery, Page, PeoplePage};

@@ -1,6 +1,6 @@
 //! The atomic step, as it waits for its turn.
 
-use domain::{Decision, EventId, Notice, NoticeBody, StreamId, Timestamp};
+use domain::{Decision, EventId, StreamId, Timestamp};
 
 use crate::{Commit, Committed, Fence, StoreError};
 
@@ -32,14 +32,4 @@ impl EmbeddedStore {
         };
         self.writer.commit(step).await
     }
-}
-
-/// A notice for the lobby: the same without lists of people.
-pub(crate) fn for_lobby(notice: &Notice) -> Notice {
-    let mut notice = notice.clone();
-    if let NoticeBody::Changed { joined, left, .. } = &mut notice.body {
-        joined.clear();
-        left.clear();
-    }
-    notice
 }

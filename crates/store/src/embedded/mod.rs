@@ -5,7 +5,7 @@
 //! [`layout`]; the file itself is the business of [`connection`].
 
 mod clock;
-pub(crate) mod commit;
+mod commit;
 mod connection;
 mod errors;
 mod layout;

@@ -5,10 +5,8 @@ use std::collections::HashSet;
 use domain::{Notice, StreamId};
 use parking_lot::Mutex;
 
-use crate::feed::Feed;
+use crate::feed::{Feed, for_lobby};
 use crate::{NoticeEvent, Watch};
-
-use super::commit::for_lobby;
 
 /// What is watched, and the receiver.
 #[derive(Debug, Default)]

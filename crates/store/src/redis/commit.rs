@@ -1,0 +1,157 @@
+//! The atomic step: one script, one round trip.
+
+use std::time::Duration;
+
+use domain::{Decision, Head, Notice, ParticipantChange, Phase, Retention, StreamId, Timestamp};
+use redis::Cmd;
+use serde::Serialize;
+
+use crate::feed::for_lobby;
+use crate::{Commit, Committed, Cursor, Fence, Partition, StoreError};
+
+use super::RedisStore;
+use super::errors::undecodable;
+use super::layout::{Member, session_member, sid_field};
+use super::lease::millis;
+use super::script::call;
+
+const OPERATION: &str = "commit";
+/// An ended record that nobody removes when it is due vanishes this long after.
+const BACKSTOP: Duration = Duration::from_secs(24 * 3600);
+/// "None" as an argument of the script.
+const NONE: &str = "";
+
+impl RedisStore {
+    pub(super) async fn commit_step(&self, id: &StreamId, commit: Commit<'_>) -> Result<Committed, StoreError> {
+        let partition = Partition::of(id);
+        if commit.fence.is_some_and(|fence| fence.partition != partition) {
+            return Ok(Committed::Fenced);
+        }
+        let mut cmd = call(&self.scripts.commit, &self.commit_keys(id, partition, &commit));
+        self.add_arguments(&mut cmd, id, &commit)?;
+        let verdict: String = self.link.script(OPERATION, &self.scripts.commit, cmd).await?;
+        match verdict.as_str() {
+            "done" => Ok(Committed::Done),
+            "conflict" => Ok(Committed::Conflict),
+            "duplicate" => Ok(Committed::DuplicateEvent),
+            "fenced" => Ok(Committed::Fenced),
+            other => Err(undecodable(OPERATION, "the script's verdict", other)),
+        }
+    }
+
+    fn commit_keys(&self, id: &StreamId, partition: Partition, commit: &Commit<'_>) -> [String; 16] {
+        let layout = &self.layout;
+        let session = commit.decision.session.as_ref().map(|(session, _)| session_member(session));
+        // A key that is not used must still be of the slot.
+        let head = layout.of_stream("head", id);
+        [
+            head.clone(),
+            layout.of_stream("people", id),
+            layout.of_stream("order", id),
+            layout.of_stream("gone", id),
+            layout.of_stream("tombstone", id),
+            commit.event.map_or_else(|| head.clone(), |event| layout.event(id, event)),
+            layout.of_partition("lease", partition),
+            layout.of_partition("places", partition),
+            layout.of_partition("due", partition),
+            layout.of_partition("totals", partition),
+            layout.of_partition("sessions", partition),
+            session.map_or(head, |member| layout.session(id, &member)),
+            layout.index(partition, Phase::Waiting),
+            layout.index(partition, Phase::Live),
+            layout.index(partition, Phase::Reconnecting),
+            layout.index(partition, Phase::Ended),
+        ]
+    }
+
+    fn add_arguments(&self, cmd: &mut Cmd, id: &StreamId, commit: &Commit<'_>) -> Result<(), StoreError> {
+        let decision = commit.decision;
+        cmd.arg(id.as_str());
+        add_number(cmd, commit.fence.map(|fence: Fence| fence.number));
+        add_number(cmd, commit.event.map(|_| millis(Retention::EVENT)));
+        add_number(cmd, decision.expected);
+        self.add_head(cmd, decision)?;
+        cmd.arg(millis(Retention::EVENT));
+        add_memories(cmd, decision)?;
+        self.add_notices(cmd, id, decision.notice.as_ref())?;
+        for change in &decision.participants {
+            add_change(cmd, change)?;
+        }
+        Ok(())
+    }
+
+    fn add_head(&self, cmd: &mut Cmd, decision: &Decision) -> Result<(), StoreError> {
+        let Some(head) = &decision.head else {
+            // No revision, head, place, due time or expiry: the record goes.
+            for _ in 0..5 {
+                cmd.arg(NONE);
+            }
+            return Ok(());
+        };
+        cmd.arg(head.revision).arg(json(head)?).arg(place(head));
+        match decision.due {
+            Some(due) => cmd.arg(due.as_millis()),
+            None => cmd.arg(NONE),
+        };
+        match head.phase {
+            Phase::Ended => cmd.arg((decision.due.unwrap_or_else(|| self.clock.now()) + BACKSTOP).as_millis()),
+            _ => cmd.arg(NONE),
+        };
+        Ok(())
+    }
+
+    fn add_notices(&self, cmd: &mut Cmd, id: &StreamId, notice: Option<&Notice>) -> Result<(), StoreError> {
+        let (stream, lobby) = match notice {
+            Some(notice) => (json(notice)?, json(&for_lobby(notice))?),
+            None => (Vec::new(), Vec::new()),
+        };
+        cmd.arg(self.layout.channel(id)).arg(stream).arg(self.layout.lobby_channel()).arg(lobby);
+        Ok(())
+    }
+}
+
+fn add_memories(cmd: &mut Cmd, decision: &Decision) -> Result<(), StoreError> {
+    match &decision.tombstone {
+        Some((stone, keep)) => cmd.arg(json(stone)?).arg(millis(*keep)),
+        None => cmd.arg(NONE).arg(NONE),
+    };
+    match &decision.session {
+        Some((session, keep)) => {
+            let ended_at: Timestamp = session.ended_at;
+            cmd.arg(json(session)?).arg(millis(*keep)).arg(ended_at.as_millis()).arg(session_member(session))
+        }
+        None => cmd.arg(NONE).arg(NONE).arg(NONE).arg(NONE),
+    };
+    Ok(())
+}
+
+fn add_change(cmd: &mut Cmd, change: &ParticipantChange) -> Result<(), StoreError> {
+    match change {
+        ParticipantChange::Join(participant) | ParticipantChange::Update(participant) => {
+            let sid = sid_field(&participant.sid);
+            cmd.arg("put").arg(sid).arg(Member::of(participant)).arg(json(participant)?)
+        }
+        ParticipantChange::Leave(participant) => {
+            cmd.arg("leave").arg(sid_field(&participant.sid)).arg(Member::of(participant))
+        }
+        ParticipantChange::Gone(sid) => cmd.arg("gone").arg(sid_field(sid)),
+        ParticipantChange::Clear => cmd.arg("clear"),
+    };
+    Ok(())
+}
+
+fn add_number(cmd: &mut Cmd, number: Option<u64>) {
+    match number {
+        Some(number) => cmd.arg(number),
+        None => cmd.arg(NONE),
+    };
+}
+
+/// Where a head is in indexes and totals; see `scripts/place.lua`.
+fn place(head: &Head) -> String {
+    format!("{} {} {}", head.phase.as_str(), head.people, Cursor::at(head.started_at, head.id.as_str()).0)
+}
+
+fn json(value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(value).map_err(|error| undecodable(OPERATION, "a value that is no JSON", error))
+}

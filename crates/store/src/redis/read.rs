@@ -1,0 +1,178 @@
+//! Reads: one round trip each, of one moment each.
+
+use domain::{Head, Identity, Participant, ParticipantSid, StreamId, Tombstone};
+use redis::{Value, from_redis_value};
+use serde::de::DeserializeOwned;
+
+use crate::list::MAX_LIMIT;
+use crate::{Concern, Cursor, Loaded, Page, PeoplePage, StoreError};
+
+use super::RedisStore;
+use super::errors::{failed, undecodable};
+use super::layout::{Member, sid_field};
+use super::script::call;
+
+impl RedisStore {
+    pub(super) async fn read_stream(&self, id: &StreamId, concern: Concern<'_>) -> Result<Loaded, StoreError> {
+        const OPERATION: &str = "load";
+        let layout = &self.layout;
+        let mut pipeline = redis::pipe();
+        pipeline.atomic();
+        pipeline.hget(layout.of_stream("head", id), "head").get(layout.of_stream("tombstone", id));
+        if let Some(sid) = concern.sid {
+            pipeline.hget(layout.of_stream("people", id), sid_field(sid));
+            pipeline.zscore(layout.of_stream("gone", id), sid_field(sid));
+        }
+        if let Some(identity) = concern.identity {
+            let (low, high) = Member::range(identity);
+            pipeline.zrangebylex(layout.of_stream("order", id), low, high);
+        }
+        if let Some(event) = concern.event {
+            pipeline.exists(layout.event(id, event));
+        }
+        let mut answers = Answers::new(OPERATION, self.link.pipeline(OPERATION, &pipeline).await?);
+        let head: Option<Head> = answers.json("head")?;
+        let tombstone: Option<Tombstone> = answers.json("tombstone")?;
+        let mut loaded = Loaded { tombstone: tombstone.filter(|_| head.is_none()), head, ..Loaded::default() };
+        if concern.sid.is_some() {
+            loaded.participant = answers.json("participant")?;
+            loaded.sid_gone = answers.next::<Option<f64>>()?.is_some_and(|until| self.is_ahead(until));
+        }
+        if concern.identity.is_some() {
+            let members = members(OPERATION, answers.next()?)?;
+            loaded.identity_sids = members.into_iter().filter(|m| m.person).map(|m| m.sid).collect();
+        }
+        if concern.event.is_some() {
+            loaded.event_known = answers.next()?;
+        }
+        Ok(loaded)
+    }
+
+    pub(super) async fn read_heads(
+        &self,
+        operation: &'static str,
+        ids: &[StreamId],
+    ) -> Result<Vec<Option<Head>>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipeline = redis::pipe();
+        for id in ids {
+            pipeline.hget(self.layout.of_stream("head", id), "head");
+        }
+        let heads: Vec<Option<Vec<u8>>> = self.link.pipeline(operation, &pipeline).await?;
+        heads.iter().map(|json| json.as_deref().map(|json| decode(operation, "head", json)).transpose()).collect()
+    }
+
+    pub(super) async fn read_full(&self, id: &StreamId) -> Result<Option<(Head, Vec<Participant>)>, StoreError> {
+        const OPERATION: &str = "load_full";
+        let mut pipeline = redis::pipe();
+        pipeline.atomic();
+        pipeline.hget(self.layout.of_stream("head", id), "head").hvals(self.layout.of_stream("people", id));
+        let mut answers = Answers::new(OPERATION, self.link.pipeline(OPERATION, &pipeline).await?);
+        let Some(head) = answers.json("head")? else { return Ok(None) };
+        let values: Vec<Vec<u8>> = answers.next()?;
+        let mut people: Vec<Participant> =
+            values.iter().map(|json| decode(OPERATION, "participant", json)).collect::<Result<_, _>>()?;
+        people.sort_by(|a, b| (&a.identity, &a.sid).cmp(&(&b.identity, &b.sid)));
+        Ok(Some((head, people)))
+    }
+
+    pub(super) async fn read_state(&self, id: &StreamId) -> Result<Option<(Head, Vec<Identity>)>, StoreError> {
+        const OPERATION: &str = "load_state";
+        let mut pipeline = redis::pipe();
+        pipeline.atomic();
+        pipeline.hget(self.layout.of_stream("head", id), "head").zrange(self.layout.of_stream("order", id), 0, -1);
+        let mut answers = Answers::new(OPERATION, self.link.pipeline(OPERATION, &pipeline).await?);
+        let Some(head) = answers.json("head")? else { return Ok(None) };
+        let members = members(OPERATION, answers.next()?)?;
+        let mut identities: Vec<Identity> = members.into_iter().filter(|m| m.person).map(|m| m.identity).collect();
+        identities.dedup();
+        Ok(Some((head, identities)))
+    }
+
+    pub(super) async fn read_people(
+        &self,
+        id: &StreamId,
+        limit: usize,
+        cursor: Option<&Cursor>,
+    ) -> Result<PeoplePage, StoreError> {
+        const OPERATION: &str = "people";
+        let limit = limit.clamp(1, MAX_LIMIT);
+        let bound = match cursor.map(Cursor::connection) {
+            None => "-".to_owned(),
+            Some(Some((identity, sid))) => Member::after(&identity, &sid),
+            // It is not one of ours: nothing is after it.
+            Some(None) => return Ok(Page { items: Vec::new(), next: None }),
+        };
+        let keys = [self.layout.of_stream("order", id), self.layout.of_stream("people", id)];
+        let mut cmd = call(&self.scripts.people, &keys);
+        cmd.arg(bound).arg(limit + 1);
+        let values: Vec<Option<Vec<u8>>> = self.link.script(OPERATION, &self.scripts.people, cmd).await?;
+        let more = values.len() > limit;
+        let items: Vec<Participant> = values
+            .iter()
+            .take(limit)
+            .flatten()
+            .map(|json| decode(OPERATION, "participant", json))
+            .collect::<Result<_, _>>()?;
+        let next = items.last().filter(|_| more).map(|last| Cursor::after(&last.identity, &last.sid));
+        Ok(Page { items, next })
+    }
+
+    pub(super) async fn read_gone(
+        &self,
+        id: &StreamId,
+        sids: &[ParticipantSid],
+    ) -> Result<Vec<ParticipantSid>, StoreError> {
+        if sids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut cmd = redis::cmd("ZMSCORE");
+        cmd.arg(self.layout.of_stream("gone", id));
+        for sid in sids {
+            cmd.arg(sid_field(sid));
+        }
+        let scores: Vec<Option<f64>> = self.link.command("gone", cmd).await?;
+        let gone = sids.iter().zip(scores).filter(|(_, until)| until.is_some_and(|until| self.is_ahead(until)));
+        Ok(gone.map(|(sid, _)| sid.clone()).collect())
+    }
+
+    /// Whether a time stored as a score has not come yet.
+    fn is_ahead(&self, until: f64) -> bool {
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of any date fit")]
+        let now = self.clock.now().as_millis() as f64;
+        until > now
+    }
+}
+
+/// The answers of a pipeline, taken one after the other.
+struct Answers {
+    operation: &'static str,
+    values: std::vec::IntoIter<Value>,
+}
+
+impl Answers {
+    fn new(operation: &'static str, values: Vec<Value>) -> Self {
+        Self { operation, values: values.into_iter() }
+    }
+
+    fn next<T: redis::FromRedisValue>(&mut self) -> Result<T, StoreError> {
+        let value = self.values.next().unwrap_or(Value::Nil);
+        from_redis_value(value).map_err(|error| failed(self.operation, error.into()))
+    }
+
+    fn json<T: DeserializeOwned>(&mut self, what: &str) -> Result<Option<T>, StoreError> {
+        let json: Option<Vec<u8>> = self.next()?;
+        json.map(|json| decode(self.operation, what, &json)).transpose()
+    }
+}
+
+fn members(operation: &'static str, texts: Vec<String>) -> Result<Vec<Member>, StoreError> {
+    let parse = |text: &String| Member::parse(text).ok_or_else(|| undecodable(operation, "order member", text));
+    texts.iter().map(parse).collect()
+}
+
+pub(super) fn decode<T: DeserializeOwned>(operation: &'static str, what: &str, json: &[u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(json).map_err(|error| undecodable(operation, what, error))
+}

@@ -1,0 +1,80 @@
+-- One atomic step of a stream. All keys share one hash tag.
+-- KEYS 1 head, 2 people, 3 order, 4 gone, 5 tombstone, 6 event, 7 lease, 8 places, 9 due, 10 totals,
+--      11 sessions, 12 session, 13 to 16 the indexes of waiting, live, reconnecting, ended
+-- ARGV (an empty one means: none)
+--      1 stream id, 2 fencing number, 3 milliseconds to remember the event, 4 expected revision,
+--      5 new revision (none: remove the record), 6 head, 7 place, 8 due time, 9 time at which the record expires,
+--      10 milliseconds to remember who went, 11 tombstone, 12 its milliseconds,
+--      13 session, 14 its milliseconds, 15 its end time, 16 its index member,
+--      17 channel of the stream, 18 its notice, 19 channel of the lobby, 20 its notice,
+--      21 and on: changes of the list of people, in order.
+-- All refusals come before the first write: a script is not rolled back.
+
+local id = ARGV[1]
+if ARGV[2] ~= '' and (redis.call('HGET', KEYS[7], 'number') or '') ~= ARGV[2] then return 'fenced' end
+if ARGV[3] ~= '' and redis.call('EXISTS', KEYS[6]) == 1 then return 'duplicate' end
+if (redis.call('HGET', KEYS[1], 'revision') or '') ~= ARGV[4] then return 'conflict' end
+
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local function text(number) return string.format('%.0f', number) end
+
+local indexes = { waiting = KEYS[13], live = KEYS[14], reconnecting = KEYS[15], ended = KEYS[16] }
+local place = redis.call('HGET', KEYS[8], id)
+
+-- The first write is one that Redis refuses when its memory is full; later ones of a script it lets pass.
+if ARGV[5] ~= '' then
+  redis.call('HSET', KEYS[1], 'revision', ARGV[5], 'head', ARGV[6])
+  if place ~= ARGV[7] then redis.call('HSET', KEYS[8], id, ARGV[7]) end
+  move(indexes, KEYS[10], place, ARGV[7])
+else
+  redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3])
+  redis.call('HDEL', KEYS[8], id)
+  move(indexes, KEYS[10], place, nil)
+end
+
+local function remember_gone(sid)
+  redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', text(now))
+  redis.call('ZADD', KEYS[4], text(now + tonumber(ARGV[10])), sid)
+  redis.call('PEXPIRE', KEYS[4], ARGV[10])
+end
+
+local at = 21
+while ARGV[at] do
+  local change = ARGV[at]
+  if change == 'put' then
+    if ARGV[5] ~= '' then
+      redis.call('HSET', KEYS[2], ARGV[at + 1], ARGV[at + 3])
+      redis.call('ZADD', KEYS[3], 0, ARGV[at + 2])
+    end
+    at = at + 4
+  elseif change == 'leave' then
+    redis.call('HDEL', KEYS[2], ARGV[at + 1])
+    redis.call('ZREM', KEYS[3], ARGV[at + 2])
+    remember_gone(ARGV[at + 1])
+    at = at + 3
+  elseif change == 'gone' then
+    remember_gone(ARGV[at + 1])
+    at = at + 2
+  else
+    redis.call('UNLINK', KEYS[2], KEYS[3])
+    at = at + 1
+  end
+end
+
+if ARGV[8] ~= '' then redis.call('ZADD', KEYS[9], ARGV[8], id) else redis.call('ZREM', KEYS[9], id) end
+for key = 1, 3 do
+  if ARGV[9] ~= '' then redis.call('PEXPIREAT', KEYS[key], ARGV[9]) else redis.call('PERSIST', KEYS[key]) end
+end
+if ARGV[3] ~= '' then redis.call('SET', KEYS[6], '1', 'PX', ARGV[3]) end
+if ARGV[11] ~= '' then redis.call('SET', KEYS[5], ARGV[11], 'PX', ARGV[12]) end
+if ARGV[13] ~= '' then
+  redis.call('SET', KEYS[12], ARGV[13], 'PX', ARGV[14])
+  redis.call('ZREMRANGEBYSCORE', KEYS[11], '-inf', text(now - tonumber(ARGV[14])))
+  redis.call('ZADD', KEYS[11], ARGV[15], ARGV[16])
+end
+if ARGV[18] ~= '' then
+  redis.call('PUBLISH', ARGV[17], ARGV[18])
+  redis.call('PUBLISH', ARGV[19], ARGV[20])
+end
+return 'done'
