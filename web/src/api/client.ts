@@ -1,0 +1,153 @@
+// One function per request the pages make. The only module that calls `fetch`
+// for answers (the event streams are in `src/feed`).
+
+import { noteServerDate } from '../lib/clock';
+import { recall } from '../lib/storage';
+import { decodeStream } from './decode';
+import { ApiError, kindOf } from './error';
+import type { JoinAnswer, Role, Source, StreamInfo } from './types';
+
+/** How long to wait for an answer. */
+const DEADLINE_MS = 15_000;
+
+/** Where the session's key is kept. */
+export const KEY_SHELF = 'key';
+
+/** What a new stream needs. */
+export interface NewStream {
+  name: string;
+  title?: string;
+  defaultRole: Role;
+}
+
+/** What a join asks for. `token`, of an earlier join, proves that the identity is ours. */
+export interface JoinWish {
+  userId: string;
+  name: string;
+  role: Role | null;
+  token: string | null;
+}
+
+/** Opens a stream. `created` is false when one of that name is active already. */
+export async function createStream(wish: NewStream): Promise<{ streamId: string; created: boolean }> {
+  const { status, body } = await call('POST', '/streams', { body: wish });
+  return { streamId: (body as { streamId: string }).streamId, created: status === 201 };
+}
+
+/** The head of a stream. */
+export async function getStream(id: string): Promise<StreamInfo> {
+  const { body } = await call('GET', path(id));
+  const info = decodeStream(body);
+  if (info === null) throw new ApiError('failed', 'The answer is not a stream.');
+  return info;
+}
+
+/** Asks for a token. An earlier connection of the same identity is replaced. */
+export async function joinStream(id: string, wish: JoinWish, signal?: AbortSignal): Promise<JoinAnswer> {
+  const { token, role, ...rest } = wish;
+  const body = { ...rest, ...(role === null ? {} : { role }), onDuplicate: 'replace' };
+  const options = { body, bearer: recall<string>('session', KEY_SHELF) ?? token };
+  const answer = await call(
+    'POST',
+    path(id, 'join'),
+    signal === undefined ? options : { ...options, signal },
+  );
+  return answer.body as JoinAnswer;
+}
+
+/** Takes us out where the media connection cannot say so itself. */
+export async function leaveStream(id: string, userId: string, token: string): Promise<void> {
+  await call('POST', path(id, 'leave'), { body: { userId }, bearer: token, keepalive: true });
+}
+
+/** Ends a stream for everyone. */
+export async function endStream(id: string): Promise<void> {
+  await call('DELETE', path(id));
+}
+
+/** Makes somebody host, speaker or viewer, at once. */
+export async function setRole(id: string, identity: string, role: Role): Promise<void> {
+  await call('PATCH', path(id, 'participants', identity), { body: { role } });
+}
+
+/** Mutes what somebody publishes. */
+export async function muteSource(id: string, identity: string, source: Source): Promise<void> {
+  await call('POST', path(id, 'participants', identity, 'mute'), { body: { source } });
+}
+
+/** Puts somebody out of the stream. */
+export async function removePerson(id: string, identity: string): Promise<void> {
+  await call('DELETE', path(id, 'participants', identity));
+}
+
+/** Raises our own hand; `token` is the join token. */
+export async function raiseHand(id: string, identity: string, token: string): Promise<void> {
+  await call('PUT', path(id, 'participants', identity, 'hand'), { bearer: token });
+}
+
+/** Lowers a hand: our own with `token`, somebody else's with the key. */
+export async function lowerHand(id: string, identity: string, token: string | null): Promise<void> {
+  await call('DELETE', path(id, 'participants', identity, 'hand'), token === null ? {} : { bearer: token });
+}
+
+interface Options {
+  body?: unknown;
+  /** Instead of the session's key. */
+  bearer?: string | null;
+  signal?: AbortSignal;
+  keepalive?: boolean;
+}
+
+function path(id: string, ...more: string[]): string {
+  return `/${['streams', id, ...more].map(encodeURIComponent).join('/')}`;
+}
+
+async function call(
+  method: string,
+  url: string,
+  options: Options = {},
+): Promise<{ status: number; body: unknown }> {
+  const response = await send(method, url, options);
+  noteServerDate(response.headers.get('date'));
+  const body = await parse(response);
+  if (response.ok) return { status: response.status, body };
+  throw refusal(response, body);
+}
+
+async function send(method: string, url: string, options: Options): Promise<Response> {
+  const bearer = options.bearer ?? recall<string>('session', KEY_SHELF);
+  const headers: Record<string, string> = { Accept: 'application/json' };
+  if (bearer !== null) headers.Authorization = `Bearer ${bearer}`;
+  if (options.body !== undefined) headers['Content-Type'] = 'application/json';
+  const deadline = AbortSignal.timeout(DEADLINE_MS);
+  try {
+    return await fetch(url, {
+      method,
+      headers,
+      signal: options.signal === undefined ? deadline : AbortSignal.any([options.signal, deadline]),
+      keepalive: options.keepalive ?? false,
+      cache: 'no-store',
+      ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
+    });
+  } catch (cause) {
+    throw new ApiError('unreachable', cause instanceof Error ? cause.message : '');
+  }
+}
+
+async function parse(response: Response): Promise<unknown> {
+  const text = await response.text().catch(() => '');
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return null;
+  }
+}
+
+function refusal(response: Response, body: unknown): ApiError {
+  const problem = (body ?? {}) as { detail?: unknown; error?: unknown; code?: unknown };
+  const detail = [problem.detail, problem.error].find((text) => typeof text === 'string') ?? '';
+  const code = typeof problem.code === 'string' ? problem.code : '';
+  const seconds = Number(response.headers.get('retry-after') ?? Number.NaN);
+  const retryAfter = Number.isFinite(seconds) ? seconds * 1000 : null;
+  return new ApiError(kindOf(response.status), detail as string, response.status, code, retryAfter);
+}
