@@ -164,12 +164,14 @@ impl Transport {
         Some((stream.ssrc(), stream.rtx()))
     }
 
-    /// Gives a section a new SSRC pair: with the old one a client decodes the new track but shows nothing.
+    /// Gives a section a new SSRC pair: with the old one a client decodes the new track but shows nothing. The stream
+    /// is made anew rather than reset, since `str0m` would go on finding a reset one by its old SSRC only.
     pub(crate) fn renew_ssrcs(&mut self, mid: &str) {
-        let Some((_, rtx)) = self.ssrcs(mid) else { return };
+        let Some((ssrc, rtx)) = self.ssrcs(mid) else { return };
         let mut api = self.rtc.direct_api();
         let (new, new_rtx) = (api.new_ssrc(), rtx.map(|_| api.new_ssrc()));
-        api.reset_stream_tx(mid.into(), None, new, new_rtx);
+        api.remove_stream_tx(ssrc);
+        api.declare_stream_tx(new, new_rtx, mid.into(), None);
     }
 
     /// Renders a description of ours with the next version.

@@ -68,6 +68,7 @@ impl Pc {
             .enable_h264(true)
             .build(now);
         rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());
+        rtc.handle_input(Input::Timeout(now)).unwrap();
         Pc {
             rtc,
             address,

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use str0m::Rtc;
 use str0m::change::SdpApi;
+use str0m::format::Codec;
 use str0m::media::{Direction, MediaKind, Mid, Simulcast};
 use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite, VideoOrientation};
 
@@ -19,6 +20,8 @@ pub struct Stream {
     pub level: i8,
     pub ended: bool,
     pub orientation: Option<VideoOrientation>,
+    /// VP8 unless changed.
+    pub codec: Codec,
     simulcast: Option<Simulcast>,
     is_slot: bool,
     negotiated: bool,
@@ -80,6 +83,7 @@ impl Stream {
             level: 127,
             ended: false,
             orientation: None,
+            codec: if kind == MediaKind::Audio { Codec::Opus } else { Codec::Vp8 },
             simulcast,
             is_slot: false,
             negotiated: false,
@@ -135,7 +139,7 @@ impl Stream {
             if audio {
                 layer.send_audio(rtc, mid, self.level, now);
             } else {
-                layer.send_video(rtc, mid, self.orientation, now);
+                layer.send_video(rtc, mid, self.codec, self.orientation, now);
             }
         }
     }
@@ -161,11 +165,18 @@ impl Layer {
     fn send_audio(&mut self, rtc: &mut Rtc, mid: Mid, level: i8, now: Instant) {
         self.time = self.time.wrapping_add(960);
         let ext = ExtensionValues { audio_level: Some(-level), voice_activity: Some(level < 50), ..Default::default() };
-        self.write(rtc, mid, self.payload(0, false), true, ext, now);
+        self.write(rtc, mid, Codec::Opus, self.payload(0, false), true, ext, now);
         self.frame += 1;
     }
 
-    fn send_video(&mut self, rtc: &mut Rtc, mid: Mid, orientation: Option<VideoOrientation>, now: Instant) {
+    fn send_video(
+        &mut self,
+        rtc: &mut Rtc,
+        mid: Mid,
+        codec: Codec,
+        orientation: Option<VideoOrientation>,
+        now: Instant,
+    ) {
         let key = std::mem::take(&mut self.want_key);
         self.keys += usize::from(key);
         self.time = self.time.wrapping_add(2970);
@@ -175,7 +186,12 @@ impl Layer {
         for part in 0..parts {
             let ext = ExtensionValues { video_orientation: orientation, ..Default::default() };
             let last = part + 1 == parts;
-            self.write(rtc, mid, self.payload(part, key), last, ext, now);
+            let mut payload = self.payload(part, key);
+            if codec == Codec::H264 {
+                // A parameter set starts a key frame; what follows need not be decodable here.
+                payload[0] = if key && part == 0 { 0x67 } else { 0x61 };
+            }
+            self.write(rtc, mid, codec, payload, last, ext, now);
         }
         self.frame += 1;
     }
@@ -191,11 +207,20 @@ impl Layer {
         payload
     }
 
-    fn write(&mut self, rtc: &mut Rtc, mid: Mid, payload: Vec<u8>, marker: bool, ext: ExtensionValues, now: Instant) {
+    #[expect(clippy::too_many_arguments, reason = "a packet has that many parts")]
+    fn write(
+        &mut self,
+        rtc: &mut Rtc,
+        mid: Mid,
+        codec: Codec,
+        payload: Vec<u8>,
+        marker: bool,
+        ext: ExtensionValues,
+        now: Instant,
+    ) {
         let pts = rtc.media(mid).unwrap().remote_pts().to_vec();
         let config = rtc.codec_config();
-        let wanted = |codec| matches!(codec, str0m::format::Codec::Vp8 | str0m::format::Codec::Opus);
-        let pt = config.iter().find(|p| wanted(p.spec().codec) && pts.contains(&p.pt())).unwrap().pt();
+        let pt = config.iter().find(|p| p.spec().codec == codec && pts.contains(&p.pt())).unwrap().pt();
         let rid = self.rid.as_deref().map(Into::into);
         let mut api = rtc.direct_api();
         let stream = api.stream_tx_by_mid(mid, rid).unwrap();
@@ -225,4 +250,42 @@ impl Packet {
             orientation: packet.header.ext_vals.video_orientation,
         }
     }
+}
+
+/// Checks a video as received: no number missing or twice, time and picture ids going forward frame by frame, and a
+/// key frame at the start of every layer. Returns the layers in the order in which they came.
+pub fn judge_video(packets: &[Packet], vp8: bool) -> Vec<u8> {
+    let mut sorted: Vec<&Packet> = packets.iter().collect();
+    sorted.sort_by_key(|packet| packet.seq);
+    let mut layers: Vec<u8> = Vec::new();
+    let mut previous: Option<&Packet> = None;
+    for packet in sorted {
+        if layers.last() != Some(&packet.frame.layer) {
+            assert!(packet.frame.key, "layer {} begins without a key frame", packet.frame.layer);
+            layers.push(packet.frame.layer);
+        }
+        if let Some(previous) = previous {
+            assert_eq!(packet.seq, previous.seq + 1, "numbers are not in a row");
+            let same_frame = packet.frame == previous.frame;
+            let passed = packet.time.wrapping_sub(previous.time) as i32;
+            assert!(
+                if same_frame { passed == 0 } else { passed > 0 },
+                "time goes {passed} from {previous:?} to {packet:?}"
+            );
+            if vp8 {
+                let pictures = packet.picture.wrapping_sub(previous.picture) & 0x7fff;
+                assert_eq!(pictures, u16::from(!same_frame), "from {previous:?} to {packet:?}");
+                assert_eq!(packet.tl0.wrapping_sub(previous.tl0), u8::from(!same_frame));
+            }
+        }
+        previous = Some(packet);
+    }
+    layers
+}
+
+/// How many numbers are missing between the first and the last packet.
+pub fn missing(packets: &[Packet]) -> u64 {
+    let seqs: std::collections::BTreeSet<u64> = packets.iter().map(|packet| packet.seq).collect();
+    let range = seqs.last().unwrap() - seqs.first().unwrap() + 1;
+    range - seqs.len() as u64
 }

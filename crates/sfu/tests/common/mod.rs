@@ -1,6 +1,6 @@
 //! A world in virtual time: the engine, clients made of `str0m`, and a network between them with seeded loss, delay
 //! and reordering. Nothing sleeps, nothing touches a socket, and every run is the same.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unreachable_pub, missing_docs, unused_imports, reason = "each test file uses a part of it")]
 #![allow(clippy::allow_attributes, reason = "what is unused differs by test file, so it cannot be expected")]
 
 mod client;
@@ -14,10 +14,11 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use sfu::{
     Command, Config, Engine, Event, NewParticipant, NewTrack, Output, ParticipantId, PeerMode, RoomId, Target, TrackId,
+    TrackSettings,
 };
 
 pub use client::{Client, Pc};
-pub use media::{Frame, Packet, Stream};
+pub use media::{Frame, Packet, Stream, judge_video, missing};
 
 /// The address of the engine.
 pub const SERVER: &str = "192.0.2.1:7882";
@@ -192,6 +193,37 @@ impl World {
     /// A subscription.
     pub fn subscribe(&mut self, participant: ParticipantId, track: TrackId) {
         self.command(Command::Subscribe { participant, track });
+    }
+
+    /// Sets what a viewer wants of a track.
+    pub fn want(&mut self, participant: ParticipantId, track: TrackId, settings: TrackSettings) {
+        self.command(Command::SetTrackSettings { participant, track, settings });
+    }
+
+    /// A client.
+    pub fn client(&mut self, id: ParticipantId) -> &mut Client {
+        self.clients.get_mut(&id).unwrap()
+    }
+
+    /// The layer that a viewer got last of a track.
+    pub fn layer(&self, viewer: ParticipantId, sid: &str) -> Option<u8> {
+        self.clients[&viewer].packets(sid).last().map(|packet| packet.frame.layer)
+    }
+
+    /// Waits until a viewer gets this layer of a track.
+    pub fn run_until_layer(&mut self, viewer: ParticipantId, sid: &str, layer: u8) {
+        self.run_until("on that layer", |world| world.layer(viewer, sid) == Some(layer));
+    }
+
+    /// Two clients that are connected, the first publishing simulcast video that the second gets in full.
+    pub fn with_video(seed: u64, mode: PeerMode) -> (World, ParticipantId, ParticipantId, TrackId) {
+        let mut world = World::new(seed);
+        let publisher = world.join_and_connect(1, mode);
+        let viewer = world.join_and_connect(2, mode);
+        let track = world.publish_video(publisher, &["q", "h", "f"]);
+        world.subscribe(viewer, track);
+        world.run_until_layer(viewer, "TR_0", 2);
+        (world, publisher, viewer, track)
     }
 
     /// Gives a command that must be accepted.
