@@ -101,7 +101,7 @@ impl Engine {
         let Some(connection) = self.transports.get_mut(transport) else { return };
         let viewer = connection.participant;
         let sink = mid.and_then(|mid| {
-            let (ssrc, _) = connection.ssrcs(mid)?;
+            let ssrc = connection.start_stream(mid, self.config.rtx_packets)?;
             Some(Sink { transport, mid: mid.into(), ssrc, types: None, connected: connection.connected })
         });
         let delivers = sink.is_some();
