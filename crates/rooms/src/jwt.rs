@@ -25,10 +25,12 @@ pub(crate) struct Key {
 }
 
 /// The claims about time; absent ones are `None`.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Times {
-    nbf: Option<f64>,
-    exp: Option<f64>,
+    /// Not before, in seconds since 1970.
+    pub(crate) nbf: Option<f64>,
+    /// Not from then on.
+    pub(crate) exp: Option<f64>,
 }
 
 /// Why a token is not valid now.

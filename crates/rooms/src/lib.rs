@@ -14,6 +14,6 @@ mod webhook;
 
 pub use error::{ErrorKind, RoomsError};
 pub use livekit::{DEFAULT_DEADLINE, InvalidHost, LiveKit, LiveKitHost};
-pub use rooms::{RoomSpec, Rooms};
+pub use rooms::{PublishedTrack, RoomSpec, Rooms, TrackSource};
 pub use tokens::{DEFAULT_TOKEN_LIFE, JoinProof, MAX_TOKEN_LIFE, Minted, TokenError, TokenRequest, Tokens};
 pub use webhook::{Webhook, WebhookError, WebhookVerifier};

@@ -44,8 +44,48 @@ pub trait Rooms: Send + Sync + 'static {
     /// UpdateParticipant with the grants of `role`. `false` when room or participant is not there.
     async fn set_role(&self, room: &RoomName, identity: &Identity, role: Role) -> Result<bool, RoomsError>;
 
+    /// UpdateParticipant with one attribute; an empty value removes it. `false` when room or participant is not there.
+    async fn set_attribute(
+        &self,
+        room: &RoomName,
+        identity: &Identity,
+        key: &str,
+        value: &str,
+    ) -> Result<bool, RoomsError>;
+
+    /// The tracks that a participant publishes, by GetParticipant; `None` when room or participant is not there.
+    async fn published_tracks(
+        &self,
+        room: &RoomName,
+        identity: &Identity,
+    ) -> Result<Option<Vec<PublishedTrack>>, RoomsError>;
+
     /// MutePublishedTrack. `false` when there is no such track.
     async fn mute_track(&self, room: &RoomName, identity: &Identity, track: &TrackSid) -> Result<bool, RoomsError>;
+}
+
+/// A published track and where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedTrack {
+    /// The track.
+    pub sid: TrackSid,
+    /// Where it comes from.
+    pub source: TrackSource,
+}
+
+/// LiveKit's `TrackSource`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TrackSource {
+    /// `CAMERA`
+    Camera,
+    /// `MICROPHONE`
+    Microphone,
+    /// `SCREEN_SHARE`
+    ScreenShare,
+    /// `SCREEN_SHARE_AUDIO`
+    ScreenShareAudio,
+    /// Anything else.
+    Unknown,
 }
 
 /// A room to be made, directly or by the first token that joins it.

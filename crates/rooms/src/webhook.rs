@@ -91,8 +91,8 @@ impl WebhookError {
 
 #[derive(Deserialize)]
 struct Claims {
-    #[serde(flatten)]
-    times: Times,
+    nbf: Option<f64>,
+    exp: Option<f64>,
     sha256: Option<String>,
 }
 
@@ -105,7 +105,7 @@ impl WebhookVerifier {
     /// Checks and decodes one webhook. `body` are the bytes as they came.
     pub fn receive(&self, authorization: Option<&str>, body: &[u8], now: Timestamp) -> Result<Webhook, WebhookError> {
         let claims = self.claims(authorization.ok_or(WebhookError::Unsigned)?)?;
-        claims.times.check(now, LEEWAY).map_err(|untimely| match untimely {
+        Times { nbf: claims.nbf, exp: claims.exp }.check(now, LEEWAY).map_err(|untimely| match untimely {
             Untimely::Early => WebhookError::Early,
             Untimely::Expired => WebhookError::Expired,
         })?;

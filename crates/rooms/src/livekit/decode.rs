@@ -5,6 +5,7 @@ use livekit_protocol as proto;
 use livekit_protocol::participant_info::State;
 
 use crate::kind::kind_of;
+use crate::{PublishedTrack, TrackSource};
 
 /// A row of ListRooms.
 pub(super) fn room(room: proto::Room) -> RoomSnapshot {
@@ -28,6 +29,18 @@ pub(super) fn participant(person: proto::ParticipantInfo) -> ParticipantSnapshot
         name: person.name,
         tracks: person.tracks.into_iter().map(|track| TrackSid::from(track.sid)).collect(),
     }
+}
+
+/// A published track.
+pub(super) fn track(track: proto::TrackInfo) -> PublishedTrack {
+    let source = match proto::TrackSource::try_from(track.source) {
+        Ok(proto::TrackSource::Camera) => TrackSource::Camera,
+        Ok(proto::TrackSource::Microphone) => TrackSource::Microphone,
+        Ok(proto::TrackSource::ScreenShare) => TrackSource::ScreenShare,
+        Ok(proto::TrackSource::ScreenShareAudio) => TrackSource::ScreenShareAudio,
+        Ok(proto::TrackSource::Unknown) | Err(_) => TrackSource::Unknown,
+    };
+    PublishedTrack { sid: TrackSid::from(track.sid), source }
 }
 
 /// Older servers know whole seconds only.

@@ -59,6 +59,11 @@ impl LiveKitHost {
         self.http_url().replacen("http", "ws", 1)
     }
 
+    /// Reached over TLS.
+    pub fn is_secure(&self) -> bool {
+        self.http.scheme() == "https"
+    }
+
     /// The server is on this machine.
     pub fn is_loopback(&self) -> bool {
         match self.http.host() {

@@ -15,7 +15,7 @@ use livekit_protocol as proto;
 
 pub use host::{InvalidHost, LiveKitHost};
 
-use crate::{RoomSpec, Rooms, RoomsError};
+use crate::{PublishedTrack, RoomSpec, Rooms, RoomsError};
 use twirp::{Failure, Grant, Twirp};
 
 /// The deadline of a call when none is configured.
@@ -107,6 +107,34 @@ impl Rooms for LiveKit {
         };
         let answer = self.twirp.call("UpdateParticipant", Grant::Admin(room), &request).await;
         found(answer).map(|person: Option<proto::ParticipantInfo>| person.is_some())
+    }
+
+    async fn set_attribute(
+        &self,
+        room: &RoomName,
+        identity: &Identity,
+        key: &str,
+        value: &str,
+    ) -> Result<bool, RoomsError> {
+        let request = proto::UpdateParticipantRequest {
+            room: room.to_string(),
+            identity: identity.to_string(),
+            attributes: [(key.to_owned(), value.to_owned())].into(),
+            ..Default::default()
+        };
+        let answer = self.twirp.call("UpdateParticipant", Grant::Admin(room), &request).await;
+        found(answer).map(|person: Option<proto::ParticipantInfo>| person.is_some())
+    }
+
+    async fn published_tracks(
+        &self,
+        room: &RoomName,
+        identity: &Identity,
+    ) -> Result<Option<Vec<PublishedTrack>>, RoomsError> {
+        let request = participant_of(room, identity);
+        let answer = self.twirp.call("GetParticipant", Grant::Admin(room), &request).await;
+        let person: Option<proto::ParticipantInfo> = found(answer)?;
+        Ok(person.map(|person| person.tracks.into_iter().map(decode::track).collect()))
     }
 
     async fn mute_track(&self, room: &RoomName, identity: &Identity, track: &TrackSid) -> Result<bool, RoomsError> {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use domain::{Identity, ParticipantSnapshot, Role, RoomName, RoomSnapshot, TrackSid};
 
 use super::{Call, SimulatedLiveKit};
-use crate::{RoomSpec, Rooms, RoomsError};
+use crate::{PublishedTrack, RoomSpec, Rooms, RoomsError};
 
 #[async_trait]
 impl Rooms for SimulatedLiveKit {
@@ -66,6 +66,24 @@ impl Rooms for SimulatedLiveKit {
             inner.outbox.extend(events.into_iter().flatten());
             found
         })
+    }
+
+    async fn set_attribute(
+        &self,
+        room: &RoomName,
+        identity: &Identity,
+        key: &str,
+        value: &str,
+    ) -> Result<bool, RoomsError> {
+        self.call(Call::SetAttribute, |inner| inner.world.set_attribute(room, identity, key, value))
+    }
+
+    async fn published_tracks(
+        &self,
+        room: &RoomName,
+        identity: &Identity,
+    ) -> Result<Option<Vec<PublishedTrack>>, RoomsError> {
+        self.call(Call::GetParticipant, |inner| inner.world.published(room, identity))
     }
 
     async fn mute_track(&self, room: &RoomName, identity: &Identity, track: &TrackSid) -> Result<bool, RoomsError> {

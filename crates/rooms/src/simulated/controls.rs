@@ -28,6 +28,8 @@ pub enum Call {
     UpdateRoomMetadata,
     /// `set_role`
     SetRole,
+    /// `set_attribute`
+    SetAttribute,
     /// `mute_track`
     MuteTrack,
 }
@@ -43,7 +45,7 @@ impl Call {
             Self::GetParticipant => "GetParticipant",
             Self::RemoveParticipant => "RemoveParticipant",
             Self::UpdateRoomMetadata => "UpdateRoomMetadata",
-            Self::SetRole => "UpdateParticipant",
+            Self::SetRole | Self::SetAttribute => "UpdateParticipant",
             Self::MuteTrack => "MutePublishedTrack",
         }
     }

@@ -20,7 +20,7 @@ pub use events::{sign_webhook, signed_webhook, webhook_body};
 use controls::Controls;
 use world::World;
 
-use crate::RoomSpec;
+use crate::{RoomSpec, TrackSource};
 
 /// LiveKit in memory.
 ///
@@ -134,6 +134,16 @@ impl SimulatedLiveKit {
         let world = &mut self.inner.lock().world;
         world.advance(now);
         world.publish(room, identity)
+    }
+
+    /// Says where a published track comes from; a camera where it is not said.
+    pub fn set_source(&self, track: &TrackSid, source: TrackSource) {
+        self.inner.lock().world.set_source(track, source);
+    }
+
+    /// An attribute that `set_attribute` gave to `identity`.
+    pub fn attribute_of(&self, room: &RoomName, identity: &Identity, key: &str) -> Option<String> {
+        self.inner.lock().world.attribute(room, identity, key)
     }
 
     /// `identity` takes a track back; no events when there is no such track.

@@ -10,7 +10,7 @@ use domain::{
 
 use super::ids::Ids;
 use super::{Guest, RoomFull};
-use crate::RoomSpec;
+use crate::{PublishedTrack, RoomSpec, TrackSource};
 
 /// What LiveKit's default configuration gives a room nobody described.
 const DEFAULT_EMPTY_TIMEOUT: Duration = Duration::from_secs(300);
@@ -25,6 +25,10 @@ pub(super) struct World {
     roles: BTreeMap<(RoomName, Identity), Role>,
     /// Tracks muted by API.
     muted: BTreeSet<TrackSid>,
+    /// Where tracks come from; a camera where it is not said.
+    sources: BTreeMap<TrackSid, TrackSource>,
+    /// Attributes of connections that are there, set by API.
+    attributes: BTreeMap<(RoomName, Identity), BTreeMap<String, String>>,
 }
 
 #[derive(Debug)]
@@ -40,7 +44,15 @@ struct SimulatedRoom {
 
 impl World {
     pub(super) fn new(seed: u64, now: Timestamp) -> Self {
-        Self { ids: Ids::new(seed), now, rooms: BTreeMap::new(), roles: BTreeMap::new(), muted: BTreeSet::new() }
+        Self {
+            ids: Ids::new(seed),
+            now,
+            rooms: BTreeMap::new(),
+            roles: BTreeMap::new(),
+            muted: BTreeSet::new(),
+            sources: BTreeMap::new(),
+            attributes: BTreeMap::new(),
+        }
     }
 
     /// The clock never goes back.
@@ -52,6 +64,8 @@ impl World {
         self.rooms.clear();
         self.roles.clear();
         self.muted.clear();
+        self.sources.clear();
+        self.attributes.clear();
     }
 
     pub(super) fn rooms(&self) -> Vec<RoomSnapshot> {
@@ -178,6 +192,36 @@ impl World {
             self.muted.insert(track.clone());
         }
         found
+    }
+
+    /// Says where a track comes from.
+    pub(super) fn set_source(&mut self, track: &TrackSid, source: TrackSource) {
+        self.sources.insert(track.clone(), source);
+    }
+
+    /// What somebody publishes; `None` when they are not there.
+    pub(super) fn published(&mut self, name: &RoomName, identity: &Identity) -> Option<Vec<PublishedTrack>> {
+        let tracks = self.person(name, identity)?.tracks.clone();
+        let source = |track: &TrackSid| self.sources.get(track).copied().unwrap_or(TrackSource::Camera);
+        Some(tracks.into_iter().map(|sid| PublishedTrack { source: source(&sid), sid }).collect())
+    }
+
+    /// Sets or (empty) removes an attribute; `false` when they are not there.
+    pub(super) fn set_attribute(&mut self, name: &RoomName, identity: &Identity, key: &str, value: &str) -> bool {
+        if self.person(name, identity).is_none() {
+            return false;
+        }
+        let attributes = self.attributes.entry((name.clone(), identity.clone())).or_default();
+        if value.is_empty() {
+            attributes.remove(key);
+        } else {
+            attributes.insert(key.to_owned(), value.to_owned());
+        }
+        true
+    }
+
+    pub(super) fn attribute(&self, name: &RoomName, identity: &Identity, key: &str) -> Option<String> {
+        self.attributes.get(&(name.clone(), identity.clone()))?.get(key).cloned()
     }
 
     pub(super) fn is_muted(&self, track: &TrackSid) -> bool {
