@@ -19,6 +19,12 @@ pub enum UseCaseError {
     /// The identity is connected already, and the caller asked not to replace it.
     #[error("somebody with this userId is already in the stream")]
     DuplicateIdentity,
+    /// Nobody of that identity is connected.
+    #[error("nobody with this userId is in the stream")]
+    NotInRoom,
+    /// The settings tag given is not the current one.
+    #[error("the settings were changed meanwhile")]
+    ChangedMeanwhile,
     /// The LiveKit room of that name belongs to another deployment.
     #[error("the LiveKit room of this name belongs to another deployment")]
     RoomTaken,

@@ -14,10 +14,12 @@ mod jobs;
 mod join;
 mod leave;
 mod locks;
+mod moderate;
 mod orchestrator;
 mod orphan;
 mod read;
 mod reconcile;
+mod settings;
 mod update;
 mod webhook;
 

@@ -5,3 +5,4 @@ mod bed;
 mod creating;
 mod jobs;
 mod membership;
+mod moderating;
