@@ -31,10 +31,12 @@ pub(crate) struct Track {
     pub(crate) cids: Vec<String>,
     /// Audio or video.
     pub(crate) kind: MediaKind,
-    /// The codec announced, then the one that flows.
+    /// The codec announced.
+    pub(crate) announced: Option<Codec>,
+    /// The codec that flows; before, the one announced.
     pub(crate) codec: Option<Codec>,
     /// What was announced of its layers.
-    announced: Vec<Layer>,
+    announced_layers: Vec<Layer>,
     /// Dimensions of the highest layer, 0 where unknown.
     size: (u32, u32),
     /// Whether nothing of it is forwarded.
@@ -75,8 +77,9 @@ impl Track {
             room,
             cids: vec![new.cid],
             kind: new.kind,
+            announced: new.codec,
             codec: new.codec,
-            announced: new.layers,
+            announced_layers: new.layers,
             size: (new.width, new.height),
             muted: new.muted,
             stereo: new.stereo,
@@ -92,7 +95,7 @@ impl Track {
     /// Binds it to a section.
     pub(crate) fn bind(&mut self, transport: TransportKey, section: &SendSection) {
         let rids = crate::forward::rank_rids(section.rids.clone());
-        self.layers = LayerTable::new(rids, &self.announced, self.size);
+        self.layers = LayerTable::new(rids, &self.announced_layers, self.size);
         self.source = Some(Source { transport, mid: section.mid.clone() });
     }
 
@@ -104,6 +107,6 @@ impl Track {
 
     /// Whether a section may be its own, when no cid tells.
     pub(crate) fn could_be(&self, section: &SendSection) -> bool {
-        self.kind == section.kind && self.codec.is_none_or(|codec| section.codecs.contains(&codec))
+        self.kind == section.kind && self.announced.is_none_or(|codec| section.codecs.contains(&codec))
     }
 }

@@ -101,8 +101,8 @@ impl Engine {
         }
     }
 
-    /// Reads an offer within the limits. Sections in both directions are taken as sending ones: what clients send on
-    /// a section they do not also receive on, and pion offers both by default.
+    /// Reads an offer within the limits. Sections in both directions, which pion offers by default, are taken as
+    /// sending ones: what a client sends on a section it need not also receive there.
     fn read_offer(&self, sdp: &str) -> Result<Description, Error> {
         if sdp.len() > self.config.max_sdp_bytes {
             return Err(Error::Sdp(format!("larger than {} bytes", self.config.max_sdp_bytes)));
@@ -112,7 +112,12 @@ impl Engine {
             return Err(Error::Sdp(format!("more than {} sections", self.config.max_sections)));
         }
         let both = |section: &&mut Section| section.kind().is_some() && section.direction() == Direction::SendRecv;
-        offer.sections.iter_mut().filter(both).for_each(|section| section.set_direction(Direction::SendOnly));
+        for section in offer.sections.iter_mut().filter(both) {
+            section.set_direction(Direction::SendOnly);
+            section.forget_received_rids();
+        }
+        // The shortened SCTP handshake that newer clients propose is a draft, and LiveKit does not take it up either.
+        offer.sections.iter_mut().for_each(|section| section.remove("sctp-init"));
         Ok(offer)
     }
 
@@ -190,8 +195,8 @@ impl Engine {
             let Some(mid) = section.mid().map(str::to_owned) else { continue };
             let sent = transport.sends.iter().find(|sent| sent.mid == mid);
             let slot = transport.slots.get(&mid).map(|slot| slot.state);
-            match (sent.and_then(|sent| self.tracks.get(sent.track?)), slot) {
-                (Some(track), _) => write_uplink(section, track),
+            match (sent, slot) {
+                (Some(sent), _) => write_uplink(section, sent, sent.track.and_then(|key| self.tracks.get(key))),
                 (None, Some(SlotState::Carrying(carried))) => {
                     let Some((track, (ssrc, rtx))) = self.tracks.get(carried).zip(transport.ssrcs(&mid)) else {
                         continue;
@@ -204,7 +209,7 @@ impl Engine {
                 (None, slot) => {
                     // A section never used is answered as one to come: Firefox makes its decoders by the first offer.
                     section.strip_msid();
-                    if slot.is_some_and(|slot| slot != SlotState::Fresh) {
+                    if section.direction().sends() && slot != Some(SlotState::Fresh) {
                         section.set_direction(Direction::Inactive);
                     }
                 }
@@ -236,19 +241,18 @@ fn waits_for_section(track: &Track, viewer: ParticipantId) -> bool {
     track.downlinks.iter().any(|downlink| downlink.viewer == viewer && downlink.sink.is_none())
 }
 
-/// Prefers the codec that the client means to send, and states the options of audio.
-fn write_uplink(section: &mut Section, track: &Track) {
+/// Prefers the codec that the client announced or else offered first, and states the options of audio.
+fn write_uplink(section: &mut Section, sent: &SendSection, track: Option<&Track>) {
     section.strip_msid();
-    if let Some(codec) = track.codec {
+    if let Some(codec) = track.and_then(|track| track.announced).or(sent.codecs.first().copied()) {
         section.prefer(codec);
     }
-    if track.kind == MediaKind::Audio {
-        if !track.no_dtx {
-            section.add_parameters(Codec::Opus, &["usedtx=1"]);
-        }
-        if track.stereo {
-            section.add_parameters(Codec::Opus, &["stereo=1", "maxaveragebitrate=510000"]);
-        }
+    let Some(track) = track.filter(|track| track.kind == MediaKind::Audio) else { return };
+    if !track.no_dtx {
+        section.add_parameters(Codec::Opus, &["usedtx=1"]);
+    }
+    if track.stereo {
+        section.add_parameters(Codec::Opus, &["stereo=1", "maxaveragebitrate=510000"]);
     }
 }
 
@@ -267,12 +271,11 @@ fn sends(offer: &Description) -> Vec<SendSection> {
     let sending = |section: &&Section| section.direction().sends() && !offer.is_rejected(section);
     let read = |section: &Section| {
         let cid = section.msid().map_or("", |(_, track)| track).to_owned();
-        let codecs = [Codec::Opus, Codec::Vp8, Codec::H264];
         Some(SendSection {
             mid: section.mid()?.to_owned(),
             cid,
             kind: section.kind()?,
-            codecs: codecs.into_iter().filter(|codec| section.has_codec(*codec)).collect(),
+            codecs: section.codecs(),
             rids: section.sent_rids().into_iter().map(str::to_owned).collect(),
             track: None,
             spent: false,

@@ -28,10 +28,26 @@ impl Section {
         self.lines.push(direction.line().to_owned());
     }
 
+    /// Removes the lines of an attribute.
+    pub(crate) fn remove(&mut self, name: &str) {
+        let prefix = format!("a={name}:");
+        self.lines.retain(|line| !line.starts_with(&prefix));
+    }
+
     /// Removes the msid and every SSRC: the section carries nothing, and clients make no track of it.
     pub(crate) fn strip_msid(&mut self) {
         let names = ["a=msid:", "a=ssrc:", "a=ssrc-group:"];
         self.lines.retain(|line| !names.iter().any(|name| line.starts_with(name)));
+    }
+
+    /// Removes the rids on which the section would receive. Pion repeats ours beside its own, which makes two lists
+    /// where one may stand.
+    pub(crate) fn forget_received_rids(&mut self) {
+        let received = |line: &String| {
+            line.starts_with("a=simulcast:recv")
+                || (line.starts_with("a=rid:") && line.split(' ').nth(1) == Some("recv"))
+        };
+        self.lines.retain(|line| !received(line));
     }
 
     /// States that the section carries this track with this SSRC and, if it has one, its retransmission SSRC.

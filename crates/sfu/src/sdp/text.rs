@@ -117,9 +117,15 @@ impl Section {
         }
     }
 
-    /// Whether it offers this codec at all.
-    pub(crate) fn has_codec(&self, codec: Codec) -> bool {
-        self.payload_types().into_iter().any(|pt| self.codec(pt) == Some(codec))
+    /// The codecs that the engine knows, in the order in which the section prefers them.
+    pub(crate) fn codecs(&self) -> Vec<Codec> {
+        let mut codecs: Vec<Codec> = Vec::new();
+        for codec in self.payload_types().into_iter().filter_map(|pt| self.codec(pt)) {
+            if !codecs.contains(&codec) {
+                codecs.push(codec);
+            }
+        }
+        codecs
     }
 
     /// The values of all `a=<name>:` lines.
@@ -220,7 +226,7 @@ mod tests {
         assert_eq!(video.sent_rids(), ["q", "h"]);
         assert_eq!(video.codec("96"), Some(Codec::Vp8));
         assert_eq!(video.repairs("97"), Some("96"));
-        assert!(video.has_codec(Codec::H264));
+        assert_eq!(video.codecs(), [Codec::Vp8, Codec::H264]);
     }
 
     #[test]
