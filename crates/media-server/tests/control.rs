@@ -281,6 +281,10 @@ async fn both_paths_and_both_formats_work(server: &Server) {
             other => panic!("unexpected {other:?}"),
         }
     }
+    // The Go SDK brings its join request to the old path.
+    let path = v1_path(&guest("x", "bob"), join_request()).replace("/rtc/v1", "/rtc");
+    let mut go = Client::open(server, &path).await.unwrap();
+    assert!(!go.joined().await.subscriber_primary);
     client.send(Ask::Ping(6)).await;
     client.until("an answer in protobuf again", |m| matches!(m, Message::Pong(_)).then_some(())).await;
 }

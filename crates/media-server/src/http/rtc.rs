@@ -118,10 +118,9 @@ async fn check(
     if !claims.video.room_join {
         return Err(JoinError::Denied.into());
     }
-    let params = match dialect {
-        Dialect::Dual => from_query(query)?,
-        Dialect::Single => from_wrapped(query, app.limits.join_request_bytes)?,
-    };
+    // The Go SDK brings a join request to the old path and means the new one by it.
+    let wrapped = dialect == Dialect::Single || query.get("join_request").is_some_and(|v| !v.is_empty());
+    let params = if wrapped { from_wrapped(query, app.limits.join_request_bytes)? } else { from_query(query)? };
     let (asked, said) = (claims.clone(), params.clone());
     app.ask(move |rooms, _| rooms.check_join(&asked, &said)).await??;
     Ok((claims, params))
@@ -152,11 +151,15 @@ async fn connect(
     };
     match joined.await {
         Ok(connection) => {
+            tracing::debug!(?dialect, "signalling opened");
             let limit = app.limits.signal_message_bytes;
             let upgrade = upgrade.max_message_size(limit).max_frame_size(limit);
             upgrade.on_upgrade(move |socket| serve(socket, connection))
         }
-        Err(refusal) => refusal.into_response(),
+        Err(refusal) => {
+            tracing::debug!(?dialect, %refusal, "signalling refused");
+            refusal.into_response()
+        }
     }
 }
 

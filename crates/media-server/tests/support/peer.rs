@@ -59,7 +59,16 @@ impl Peer {
         Self::start(server, token, true).await
     }
 
+    /// The same with a microphone that it never announced.
+    pub(crate) async fn intrude(server: &Server, token: &str) -> Self {
+        Self::begin(server, token, true, false).await
+    }
+
     async fn start(server: &Server, token: &str, microphone: bool) -> Self {
+        Self::begin(server, token, microphone, microphone).await
+    }
+
+    async fn begin(server: &Server, token: &str, microphone: bool, announced: bool) -> Self {
         let (offer, commands, events) = spawn(microphone);
         let mut request = join_request();
         request.publisher_offer =
@@ -67,7 +76,7 @@ impl Peer {
         let mut client = Client::v1(server, token, request).await.unwrap();
         let join = client.joined().await;
         let mut peer = Self { client, join, track: None, commands, events };
-        if microphone {
+        if announced {
             peer.announce().await;
         }
         let find = |m: &Message| if let Message::Answer(a) = m { Some(a.sdp.clone()) } else { None };
