@@ -4,6 +4,9 @@
 mod cli;
 mod config;
 mod logs;
+mod pages;
+mod serve;
+mod signals;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -46,7 +49,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let loaded = config::load(cli.flags, cli.file.as_deref()).map_err(Failure::Config)?;
     match cli.action {
         Action::ShowConfig => show(&loaded),
-        Action::Serve | Action::ShowDefaults => serve(loaded.config().map_err(Failure::Config)?),
+        Action::Serve | Action::ShowDefaults => serve(&loaded.config().map_err(Failure::Config)?),
     }
 }
 
@@ -56,9 +59,16 @@ fn show(loaded: &Loaded) -> Result<(), Failure> {
     loaded.config().map(drop).map_err(Failure::Config)
 }
 
-fn serve(config: Config) -> Result<(), Failure> {
+fn serve(config: &Config) -> Result<(), Failure> {
+    let Some(livekit) = &config.livekit else {
+        return Err(Failure::Config(ConfigError(vec![
+            "LIVEKIT_HOST must be set (with LIVEKIT_API_KEY and LIVEKIT_API_SECRET): the URL of a LiveKit server, \
+             such as http://127.0.0.1:7880"
+                .to_owned(),
+        ])));
+    };
     logs::start(&config.log);
-    Ok(())
+    serve::run(config, livekit).map_err(Failure::Run)
 }
 
 fn print(text: &str) -> anyhow::Result<()> {

@@ -19,9 +19,9 @@ use std::time::Duration;
 
 use domain::{DeploymentId, Rules};
 use ipnet::IpNet;
-use url::Url;
+use rooms::LiveKitHost;
+use server::ApiKey;
 
-use parse::ApiKey;
 use sources::{Inputs, Values};
 
 /// Everything the program is told.
@@ -43,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) sweep_interval: Duration,
     /// Most ListParticipants calls per second in a sweep of more than 200 busy rooms.
     pub(crate) sweep_calls: u32,
+    /// An instance's timers and sweeps pass to another this long after it is gone.
+    pub(crate) lease: Duration,
     /// What is logged.
     pub(crate) log: Log,
 }
@@ -62,6 +64,12 @@ pub(crate) struct Api {
     pub(crate) rate_limit: bool,
     /// Time between two comments on an idle SSE connection.
     pub(crate) sse_heartbeat: Duration,
+    /// Longest life of an SSE connection.
+    pub(crate) sse_max_age: Duration,
+    /// Longest time that a reader takes nothing.
+    pub(crate) sse_write_timeout: Duration,
+    /// Sites that may frame `/embed/…`.
+    pub(crate) embed_ancestors: Vec<String>,
     /// Longest time from the signal to the end.
     pub(crate) shutdown_timeout: Duration,
 }
@@ -70,9 +78,9 @@ pub(crate) struct Api {
 #[derive(Clone, PartialEq)]
 pub(crate) struct LiveKit {
     /// Its API.
-    pub(crate) host: Url,
+    pub(crate) host: LiveKitHost,
     /// What clients are given; `None`: the host.
-    pub(crate) public_url: Option<Url>,
+    pub(crate) public_url: Option<LiveKitHost>,
     /// Its key.
     pub(crate) api_key: String,
     /// The key's secret.
@@ -195,7 +203,7 @@ fn dotenv(path: &Path) -> Result<HashMap<String, String>, ConfigError> {
 impl fmt::Debug for LiveKit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LiveKit")
-            .field("host", &self.host.as_str())
+            .field("host", &self.host.http_url())
             .field("api_key", &self.api_key)
             .finish_non_exhaustive()
     }

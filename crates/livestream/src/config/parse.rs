@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use rooms::LiveKitHost;
+use server::{ApiKey, Scope};
 use url::Url;
 
 /// Longest duration that a setting may have: ten years, in seconds.
@@ -11,26 +13,6 @@ const LONGEST: f64 = 315_360_000.0;
 
 /// The outcome of parsing: a value, or what was expected.
 pub(crate) type Parsed<T> = Result<T, String>;
-
-/// What a caller with a key may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scope {
-    /// Everything.
-    Admin,
-    /// Read what needs a key to be read.
-    Read,
-}
-
-/// A caller's key; only its hash is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ApiKey {
-    /// Its name in logs.
-    pub(crate) name: String,
-    /// What it allows.
-    pub(crate) scope: Scope,
-    /// SHA-256 of the key.
-    pub(crate) hash: [u8; 32],
-}
 
 /// Any text.
 pub(crate) fn text(text: &str) -> Parsed<String> {
@@ -80,12 +62,8 @@ pub(crate) fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Parsed<T> {
 }
 
 /// The URL of a LiveKit server.
-pub(crate) fn livekit_url(text: &str) -> Parsed<Url> {
-    let url = Url::parse(text).ok().filter(|url| {
-        let scheme = matches!(url.scheme(), "http" | "https" | "ws" | "wss");
-        scheme && url.has_host() && url.username().is_empty() && url.query().is_none()
-    });
-    url.ok_or_else(|| "must be a URL that starts with http://, https://, ws:// or wss://".to_owned())
+pub(crate) fn livekit_host(text: &str) -> Parsed<LiveKitHost> {
+    LiveKitHost::parse(text).map_err(|error| error.to_string())
 }
 
 /// The URL of a Redis server.
@@ -114,6 +92,17 @@ pub(crate) fn prefix(text: &str) -> Parsed<String> {
 /// Origins of pages; `*` is every one.
 pub(crate) fn origins(text: &str) -> Parsed<Vec<String>> {
     items(text).map(origin).collect()
+}
+
+/// Sources of a Content-Security-Policy, which must not end it or begin another directive.
+pub(crate) fn csp_sources(text: &str) -> Parsed<Vec<String>> {
+    let plain = |item: &str| !item.contains([';', ' ']) && item.bytes().all(|byte| byte.is_ascii_graphic());
+    let sources: Vec<_> = items(text).map(str::to_owned).collect();
+    if sources.iter().all(|item| plain(item)) {
+        Ok(sources)
+    } else {
+        Err("must be sources such as https://example.org, `'self'` or `*`, separated by commas".to_owned())
+    }
 }
 
 /// Addresses and networks.
@@ -194,16 +183,6 @@ mod tests {
         assert_eq!(host("localhost").unwrap().to_string(), "127.0.0.1");
         assert_eq!(host("::").unwrap().to_string(), "::");
         assert!(host("example.org").is_err());
-    }
-
-    #[test]
-    fn livekit_urls_need_a_known_scheme_and_a_host() {
-        for text in ["http://a", "https://a:1/x", "ws://127.0.0.1:7880", "wss://a"] {
-            assert!(livekit_url(text).is_ok(), "{text}");
-        }
-        for text in ["a:7880", "ftp://a", "http://", "", "http://u:p@a", "http://a?b"] {
-            assert!(livekit_url(text).is_err(), "{text}");
-        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use domain::{DeploymentId, Rules};
+use server::ApiKey;
 
 use super::parse::{self, Parsed};
 use super::show::masked;
@@ -65,6 +66,7 @@ fn config(reader: &mut Reader<'_>) -> Option<Config> {
     let (store, rules, log) = (store(reader), rules(reader), log(reader));
     let deployment = reader.optional("deployment_id", parse::prefix);
     let sweep_interval = reader.required("sweep_interval", parse::seconds);
+    let lease = reader.required("lease", parse::seconds);
     let sweep_calls = reader.required("sweep_calls", parse::count);
     Some(Config {
         api: api?,
@@ -75,6 +77,7 @@ fn config(reader: &mut Reader<'_>) -> Option<Config> {
         rules: rules?,
         sweep_interval: sweep_interval?,
         sweep_calls: sweep_calls?,
+        lease: lease?,
         log: log?,
     })
 }
@@ -86,6 +89,9 @@ fn api(reader: &mut Reader<'_>) -> Option<Api> {
     let trusted_proxies = reader.optional("trusted_proxies", parse::networks);
     let rate_limit = reader.required("rate_limit", parse::on_off);
     let sse_heartbeat = reader.required("sse_heartbeat", parse::seconds);
+    let sse_max_age = reader.required("sse_max_age", parse::seconds);
+    let sse_write_timeout = reader.required("sse_write_timeout", parse::seconds);
+    let embed_ancestors = reader.optional("embed_ancestors", parse::csp_sources);
     let shutdown_timeout = reader.required("shutdown_timeout", parse::seconds);
     Some(Api {
         listen: SocketAddr::new(host?, port?),
@@ -94,12 +100,15 @@ fn api(reader: &mut Reader<'_>) -> Option<Api> {
         trusted_proxies: trusted_proxies?.unwrap_or_default(),
         rate_limit: rate_limit?,
         sse_heartbeat: sse_heartbeat?,
+        sse_max_age: sse_max_age?,
+        sse_write_timeout: sse_write_timeout?,
+        embed_ancestors: embed_ancestors?.unwrap_or_default(),
         shutdown_timeout: shutdown_timeout?,
     })
 }
 
 /// `AUTH` and `API_KEYS` together: keys imply `keys`, and an explicit `off` goes before them.
-fn keys(reader: &mut Reader<'_>) -> Option<Option<Vec<parse::ApiKey>>> {
+fn keys(reader: &mut Reader<'_>) -> Option<Option<Vec<ApiKey>>> {
     let auth = reader.optional("auth", |text| parse::word(text, &[("off", Auth::Off), ("keys", Auth::Keys)]));
     let keys = reader.optional("api_keys", parse::api_keys);
     let keys = match (auth?, keys?.unwrap_or_default()) {
@@ -115,7 +124,7 @@ fn keys(reader: &mut Reader<'_>) -> Option<Option<Vec<parse::ApiKey>>> {
 }
 
 /// An API that everybody on the network may use is never there by accident.
-fn refuse_open(reader: &mut Reader<'_>, keys: Option<Vec<parse::ApiKey>>) -> Option<Option<Vec<parse::ApiKey>>> {
+fn refuse_open(reader: &mut Reader<'_>, keys: Option<Vec<ApiKey>>) -> Option<Option<Vec<ApiKey>>> {
     let host = reader.values.get("host").and_then(|value| parse::host(value.text.as_deref()?).ok());
     let explicit = reader.values.get("auth").is_some_and(|value| value.text.is_some());
     match host {
@@ -130,8 +139,8 @@ fn refuse_open(reader: &mut Reader<'_>, keys: Option<Vec<parse::ApiKey>>) -> Opt
     }
 }
 fn livekit(reader: &mut Reader<'_>) -> Option<Option<LiveKit>> {
-    let host = reader.optional("livekit_host", parse::livekit_url);
-    let public_url = reader.optional("livekit_public_url", parse::livekit_url);
+    let host = reader.optional("livekit_host", parse::livekit_host);
+    let public_url = reader.optional("livekit_public_url", parse::livekit_host);
     let key = reader.optional("livekit_api_key", parse::text);
     let secret = reader.optional("livekit_api_secret", parse::text);
     let (host, public_url) = (host?, public_url?);

@@ -1,0 +1,12 @@
+//! The shipped program as a process, with a real Redis, a real LiveKit 1.13.5 and LiveKit's own SDK as participants.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod configuration;
+mod durability;
+mod livekit_outage;
+mod livekit_restart;
+mod redis_outage;
+mod shutdown;
+mod two_instances;
+mod webhooks_off;
+mod world;
