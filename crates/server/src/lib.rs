@@ -1,1 +1,31 @@
-//! Placeholder while the workspace is laid out.
+//! The HTTP edge: one route list that is also the OpenAPI document, access
+//! checks, problem documents, event streams, pages, and an orderly shutdown.
+//!
+//! Handlers parse, call one use-case and render. This crate decides nothing
+//! about streams and names no concrete store or LiveKit.
+
+mod access;
+mod api;
+mod body;
+mod client;
+mod config;
+mod edge;
+mod extract;
+mod meters;
+mod openapi;
+mod pages;
+mod problem;
+mod router;
+mod routes;
+mod serve;
+mod sse;
+mod state;
+
+pub use client::PeerAddr;
+pub use config::{ApiKey, Auth, MediaUrl, Scope, ServerConfig};
+pub use meters::install_metrics;
+pub use pages::Pages;
+pub use router::{app, openapi_document};
+pub use serve::serve;
+pub use sse::SseEncoder;
+pub use state::AppState;

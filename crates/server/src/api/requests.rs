@@ -1,0 +1,168 @@
+//! Bodies of requests, taken from their JSON in the order in which classic would complain.
+
+use domain::{Identity, MARK_MEMBER, MAX_NAME_BYTES, OnDuplicate, Role, Settings, StreamId};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::body::{Members, refuse};
+use crate::problem::Problem;
+
+/// Most bytes of a stream's metadata as JSON.
+const MAX_STREAM_METADATA: usize = 16 * 1024;
+/// Most bytes of a participant's metadata: it travels in the token, and the token in a URL.
+const MAX_PARTICIPANT_METADATA: usize = 4 * 1024;
+const MAX_EMPTY_TIMEOUT: u32 = 7 * 24 * 3600;
+const MAX_DURATION: u32 = 365 * 24 * 3600;
+const MAX_WITHOUT_PUBLISHER: u32 = 24 * 3600;
+const MAX_PARTICIPANTS: u32 = 1_000_000;
+
+const ROLES: [(&str, Role); 3] = [("host", Role::Host), ("speaker", Role::Speaker), ("viewer", Role::Viewer)];
+const ON_DUPLICATE: [(&str, OnDuplicate); 2] = [("replace", OnDuplicate::Replace), ("reject", OnDuplicate::Reject)];
+
+/// A stream to be created.
+#[derive(Debug, PartialEq, ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct CreateStreamBody {
+    /// The stream's id: 1 to 128 characters, at most 200 bytes, no control
+    /// characters, not `.` or `..`, not ending in `~` and digits.
+    #[schema(value_type = String, min_length = 1, max_length = 128, example = "gold")]
+    pub(crate) name: StreamId,
+    /// Shown in the lobby.
+    #[schema(nullable = false, min_length = 1, max_length = 256)]
+    pub(crate) title: Option<String>,
+    /// The creator's own data, at most 16 KiB of JSON; also put into the LiveKit
+    /// room's metadata. A member `livestream` is refused: it is ours.
+    #[schema(value_type = Object, required = false)]
+    pub(crate) metadata: Map<String, Value>,
+    /// Most people at once; absent: no limit.
+    #[schema(nullable = false, minimum = 1, maximum = 1_000_000)]
+    pub(crate) max_participants: Option<u32>,
+    /// Role of a join that names none; absent: `speaker`.
+    #[schema(value_type = RoleName, required = false)]
+    pub(crate) default_role: Option<Role>,
+    /// Seconds after which a stream that nobody ever joined ends; absent: the server's rule.
+    #[schema(nullable = false, minimum = 1, maximum = 604_800)]
+    pub(crate) empty_timeout: Option<u32>,
+    /// Seconds after which the stream ends whatever happens; absent: never.
+    #[schema(nullable = false, minimum = 1, maximum = 31_536_000)]
+    pub(crate) max_duration: Option<u32>,
+    /// Seconds without a publisher after which a stream that was live ends; absent: it waits for one.
+    #[schema(nullable = false, minimum = 0, maximum = 86_400)]
+    pub(crate) end_without_publisher: Option<u32>,
+}
+
+/// What somebody may do in a stream.
+#[derive(Debug, Clone, Copy, ToSchema)]
+#[schema(rename_all = "lowercase", as = Role)]
+#[expect(dead_code, reason = "the schema of domain::Role, which knows no HTTP")]
+pub(crate) enum RoleName {
+    /// Publishes, watches, sends data; leads the stream.
+    Host,
+    /// Publishes, watches, sends data.
+    Speaker,
+    /// Watches and sends data.
+    Viewer,
+}
+
+/// What happens when the identity is in the stream already.
+#[derive(Debug, Clone, Copy, ToSchema)]
+#[schema(rename_all = "lowercase", as = OnDuplicate)]
+#[expect(dead_code, reason = "the schema of domain::OnDuplicate, which knows no HTTP")]
+pub(crate) enum OnDuplicateName {
+    /// The newcomer takes the place.
+    Replace,
+    /// The newcomer is refused with 409.
+    Reject,
+}
+
+/// Somebody who wants to join.
+#[derive(Debug, PartialEq, ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct JoinStreamBody {
+    /// Who: LiveKit's identity, at most 256 bytes, no control characters.
+    #[schema(value_type = String, min_length = 1, max_length = 256, example = "ann")]
+    pub(crate) user_id: Identity,
+    /// As what; absent: the stream's `defaultRole`, or `viewer` where keys are in use.
+    #[schema(value_type = RoleName, required = false)]
+    pub(crate) role: Option<Role>,
+    /// Display name for the others.
+    #[schema(nullable = false, min_length = 1, max_length = 256)]
+    pub(crate) name: Option<String>,
+    /// The participant's own metadata, at most 4 KiB; LiveKit shows it to everybody in the room.
+    #[schema(nullable = false, min_length = 1, max_length = 4096)]
+    pub(crate) metadata: Option<String>,
+    /// When the identity is there already; absent: `replace`, or `reject` where
+    /// keys are in use and the caller brings neither a key nor this identity's own join token.
+    #[schema(value_type = OnDuplicateName, required = false)]
+    pub(crate) on_duplicate: Option<OnDuplicate>,
+}
+
+/// Somebody who leaves.
+#[derive(Debug, PartialEq, ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct LeaveStreamBody {
+    /// Who.
+    #[schema(value_type = String, min_length = 1, max_length = 256, example = "ann")]
+    pub(crate) user_id: Identity,
+}
+
+impl CreateStreamBody {
+    pub(crate) fn take(mut members: Members) -> Result<Self, Problem> {
+        let name = members.required_string("name")?;
+        let body = Self {
+            name: StreamId::parse(&name).map_err(|why| refuse("name", &why.to_string()))?,
+            title: members.optional_string("title", MAX_NAME_BYTES)?,
+            metadata: members.optional_object("metadata", MAX_STREAM_METADATA)?,
+            max_participants: members.optional_integer("maxParticipants", 1..=MAX_PARTICIPANTS)?,
+            default_role: members.optional_word("defaultRole", &ROLES)?,
+            empty_timeout: members.optional_integer("emptyTimeout", 1..=MAX_EMPTY_TIMEOUT)?,
+            max_duration: members.optional_integer("maxDuration", 1..=MAX_DURATION)?,
+            end_without_publisher: members.optional_integer("endWithoutPublisher", 0..=MAX_WITHOUT_PUBLISHER)?,
+        };
+        if body.metadata.contains_key(MARK_MEMBER) {
+            return Err(refuse("metadata.livestream", "is not allowed"));
+        }
+        members.finish()?;
+        Ok(body)
+    }
+
+    pub(crate) fn into_parts(self) -> (StreamId, Settings) {
+        let settings = Settings {
+            title: self.title,
+            metadata: self.metadata,
+            max_participants: self.max_participants,
+            default_role: self.default_role.unwrap_or(Role::Speaker),
+            empty_timeout: self.empty_timeout,
+            max_duration: self.max_duration,
+            end_without_publisher: self.end_without_publisher,
+        };
+        (self.name, settings)
+    }
+}
+
+impl JoinStreamBody {
+    pub(crate) fn take(mut members: Members) -> Result<Self, Problem> {
+        let body = Self {
+            user_id: user_id(&mut members)?,
+            role: members.optional_word("role", &ROLES)?,
+            name: members.optional_string("name", MAX_NAME_BYTES)?,
+            metadata: members.optional_text("metadata", MAX_PARTICIPANT_METADATA)?,
+            on_duplicate: members.optional_word("onDuplicate", &ON_DUPLICATE)?,
+        };
+        members.finish()?;
+        Ok(body)
+    }
+}
+
+impl LeaveStreamBody {
+    pub(crate) fn take(mut members: Members) -> Result<Self, Problem> {
+        let body = Self { user_id: user_id(&mut members)? };
+        members.finish()?;
+        Ok(body)
+    }
+}
+
+fn user_id(members: &mut Members) -> Result<Identity, Problem> {
+    let text = members.required_string("userId")?;
+    Identity::parse(&text).map_err(|why| refuse("userId", &why.to_string()))
+}

@@ -1,0 +1,157 @@
+//! What is counted at the edge. No label holds a stream id.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+use metrics::{
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use parking_lot::RwLock;
+
+/// The label of requests that match no route.
+const UNMATCHED: &str = "unmatched";
+/// Seconds; from a token out of memory to a create that waits for LiveKit.
+const BUCKETS: [f64; 14] =
+    [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
+const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "DELETE", "PATCH", "PUT", "OPTIONS", "other"];
+
+/// Installs the process's metrics recorder and returns what renders it.
+/// A second call returns the first one's: there is one recorder per process.
+pub fn install_metrics() -> PrometheusHandle {
+    static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+    RECORDER.get_or_init(install_recorder).clone()
+}
+
+fn install_recorder() -> PrometheusHandle {
+    let builder = PrometheusBuilder::new();
+    let builder = match builder.set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS) {
+        Ok(builder) => builder,
+        // Only an empty list of buckets is refused; this one is not empty.
+        Err(_) => PrometheusBuilder::new(),
+    };
+    let recorder = builder.build_recorder();
+    let handle = recorder.handle();
+    if metrics::set_global_recorder(recorder).is_err() {
+        tracing::warn!("another metrics recorder is installed; /metrics stays empty");
+    }
+    describe();
+    handle
+}
+
+fn describe() {
+    describe_counter!("livestream_http_requests_total", "Requests by route, method and status");
+    describe_histogram!("livestream_http_request_duration_seconds", "Time to the response head, by route and method");
+    describe_gauge!("livestream_http_requests_in_flight", "Requests without a response head yet");
+    describe_gauge!("livestream_sse_connections", "Open event streams by topic");
+    describe_counter!("livestream_sse_events_total", "Events sent by topic");
+    describe_counter!("livestream_sse_closed_total", "Ended event streams by topic and reason");
+    describe_counter!("livestream_webhooks_total", "Webhooks by event and verdict");
+}
+
+/// Handles that are registered once and then only added to.
+pub(crate) struct Meters {
+    routes: RwLock<HashMap<Box<str>, Arc<RouteMeters>>>,
+    webhooks: RwLock<Vec<((&'static str, &'static str), Counter)>>,
+    pub(crate) in_flight: Gauge,
+    pub(crate) streams: SseMeters,
+    pub(crate) lobby: SseMeters,
+}
+
+/// One route's handles.
+pub(crate) struct RouteMeters {
+    route: Box<str>,
+    requests: RwLock<Vec<((usize, StatusCode), Counter)>>,
+    durations: [OnceLock<Histogram>; METHODS.len()],
+}
+
+/// One kind of event stream.
+#[derive(Clone)]
+pub(crate) struct SseMeters {
+    pub(crate) connections: Gauge,
+    pub(crate) events: Counter,
+    pub(crate) closed_by_us: Counter,
+    pub(crate) closed_by_reader: Counter,
+    pub(crate) aged: Counter,
+}
+
+impl Meters {
+    pub(crate) fn new() -> Self {
+        Self {
+            routes: RwLock::default(),
+            webhooks: RwLock::default(),
+            in_flight: gauge!("livestream_http_requests_in_flight"),
+            streams: SseMeters::new("stream"),
+            lobby: SseMeters::new("lobby"),
+        }
+    }
+
+    /// The handles of a route; `None` is a request that matched none.
+    pub(crate) fn route(&self, route: Option<&str>) -> Arc<RouteMeters> {
+        let route = route.unwrap_or(UNMATCHED);
+        if let Some(meters) = self.routes.read().get(route) {
+            return Arc::clone(meters);
+        }
+        let mut routes = self.routes.write();
+        Arc::clone(routes.entry(route.into()).or_insert_with(|| Arc::new(RouteMeters::of(route))))
+    }
+
+    /// Counts a webhook.
+    pub(crate) fn webhook(&self, event: &'static str, verdict: &'static str) {
+        let key = (event, verdict);
+        if let Some((_, counter)) = self.webhooks.read().iter().find(|(known, _)| *known == key) {
+            return counter.increment(1);
+        }
+        let counter = counter!("livestream_webhooks_total", "event" => event, "verdict" => verdict);
+        counter.increment(1);
+        self.webhooks.write().push((key, counter));
+    }
+}
+
+impl RouteMeters {
+    fn of(route: &str) -> Self {
+        Self { route: route.into(), requests: RwLock::default(), durations: Default::default() }
+    }
+
+    /// Counts an answered request.
+    pub(crate) fn record(&self, method: &Method, status: StatusCode, duration: Duration) {
+        let method = method_index(method);
+        self.count(method, status);
+        let histogram = self.durations[method].get_or_init(|| {
+            histogram!("livestream_http_request_duration_seconds",
+                "route" => self.route.to_string(), "method" => METHODS[method])
+        });
+        histogram.record(duration.as_secs_f64());
+    }
+
+    fn count(&self, method: usize, status: StatusCode) {
+        let key = (method, status);
+        if let Some((_, counter)) = self.requests.read().iter().find(|(known, _)| *known == key) {
+            return counter.increment(1);
+        }
+        let counter = counter!("livestream_http_requests_total",
+            "route" => self.route.to_string(), "method" => METHODS[method], "status" => status.as_str().to_owned());
+        counter.increment(1);
+        self.requests.write().push((key, counter));
+    }
+}
+
+fn method_index(method: &Method) -> usize {
+    METHODS.iter().position(|name| *name == method.as_str()).unwrap_or(METHODS.len() - 1)
+}
+
+impl SseMeters {
+    fn new(topic: &'static str) -> Self {
+        let closed =
+            |reason: &'static str| counter!("livestream_sse_closed_total", "topic" => topic, "reason" => reason);
+        Self {
+            connections: gauge!("livestream_sse_connections", "topic" => topic),
+            events: counter!("livestream_sse_events_total", "topic" => topic),
+            closed_by_us: closed("over"),
+            closed_by_reader: closed("reader"),
+            aged: closed("age"),
+        }
+    }
+}

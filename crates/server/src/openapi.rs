@@ -1,0 +1,94 @@
+//! The frame of the OpenAPI document; its paths come from the route list.
+
+use axum::body::Bytes;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi, ToResponse};
+
+use crate::api::{LobbySnapshot, RemovedStream};
+use crate::problem::ProblemDocument;
+
+/// Everything in the document that is no path.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Livestream Orchestrator",
+        description = "Streams on LiveKit: who may do what, the state of every stream, and every change live over SSE.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
+    ),
+    tags(
+        (name = "streams", description = "Create, list, join, leave, end"),
+        (name = "live", description = "Server-sent events"),
+        (name = "livekit", description = "What LiveKit calls"),
+        (name = "operations", description = "Health and metrics")
+    ),
+    components(
+        schemas(LobbySnapshot<'static>, RemovedStream<'static>, ProblemDocument<'static>),
+        responses(Invalid, Unauthorized, Forbidden, NotFound, Conflict, TooLarge, Unavailable)
+    ),
+    modifiers(&Credentials)
+)]
+pub(crate) struct ApiDoc;
+
+/// The kinds of bearer.
+struct Credentials;
+
+impl Modify for Credentials {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let bearer = |description: &str| {
+            SecurityScheme::Http(
+                HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description)).build(),
+            )
+        };
+        let components = document.components.get_or_insert_default();
+        components
+            .add_security_scheme("key", bearer("An API key with the scope `admin` or `read`, where keys are in use."));
+        components.add_security_scheme("joinToken", bearer("The caller's own join token, as proof of identity."));
+        components.add_security_scheme("livekit", bearer("LiveKit's signature: a bare JWT in `Authorization`."));
+    }
+}
+
+macro_rules! problem_response {
+    ($(#[doc = $doc:literal])* $name:ident, $description:literal) => {
+        $(#[doc = $doc])*
+        #[derive(ToResponse)]
+        #[response(description = $description, content_type = "application/problem+json")]
+        #[expect(dead_code, reason = "only its schema is used")]
+        pub(crate) struct $name(ProblemDocument<'static>);
+    };
+}
+
+problem_response! {
+    /// 400
+    Invalid, "What was sent is not what was expected; `detail` says which"
+}
+problem_response! {
+    /// 401
+    Unauthorized, "No credentials, or none that are known; with `WWW-Authenticate`"
+}
+problem_response! {
+    /// 403
+    Forbidden, "Not allowed to this caller, or the stream is full"
+}
+problem_response! {
+    /// 404
+    NotFound, "There is no such stream"
+}
+problem_response! {
+    /// 409
+    Conflict, "The stream is finished, its room is somebody else's, or the identity is in it already"
+}
+problem_response! {
+    /// 413
+    TooLarge, "The body is too large"
+}
+problem_response! {
+    /// 503
+    Unavailable, "Store or LiveKit away, or shutting down; with `Retry-After`"
+}
+
+/// Answers with the document, which was written once.
+pub(crate) fn answer(document: Bytes) -> Response {
+    ([(CONTENT_TYPE, "application/json; charset=utf-8")], document).into_response()
+}

@@ -1,0 +1,100 @@
+//! The route list: every address there is, and the layers around it.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK, LOCATION, RETRY_AFTER};
+use axum::http::{HeaderName, Method};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tower::ServiceBuilder;
+use tower::util::option_layer;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::config::{AllowedOrigins, ServerConfig};
+use crate::edge::EdgeLayer;
+use crate::openapi::{self, ApiDoc};
+use crate::problem::Problem;
+use crate::routes::{fallback, health, join, live, metrics, pages, people, streams, webhook};
+use crate::state::AppState;
+
+/// Signalling of the embedded media server: new connections are refused while draining.
+const SIGNALLING: [&str; 2] = ["/rtc", "/whip"];
+
+/// The API, documented.
+fn api() -> OpenApiRouter<AppState> {
+    OpenApiRouter::with_openapi(ApiDoc::openapi())
+        .routes(routes!(streams::list_streams, streams::create_stream))
+        .routes(routes!(streams::get_stream, streams::delete_stream))
+        .routes(routes!(streams::get_stream_state))
+        .routes(routes!(people::list_participants))
+        .routes(routes!(join::join_stream))
+        .routes(routes!(join::leave_stream))
+        .routes(routes!(live::watch_lobby))
+        .routes(routes!(live::watch_stream))
+        .routes(routes!(webhook::receive_webhook))
+        .routes(routes!(health::get_health))
+        .routes(routes!(health::get_readiness))
+        .routes(routes!(metrics::get_metrics))
+}
+
+/// The pages; their files are found by the fallback.
+fn page_routes() -> Router<AppState> {
+    Router::new()
+        .route("/", get(pages::get_lobby_page))
+        .route("/index.html", get(pages::get_lobby_page))
+        .route("/room.html", get(pages::get_room_page))
+        .route("/embed/{id}", get(pages::get_embed_page))
+}
+
+/// The OpenAPI document as it is served.
+pub fn openapi_document() -> String {
+    let (_, document) = api().split_for_parts();
+    // The document is made of strings and numbers: it can always be written.
+    document.to_pretty_json().unwrap_or_default()
+}
+
+/// Everything that is served on `PORT`. `extra` brings the embedded media
+/// server's routes; they keep their own CORS and are no part of our metrics.
+pub fn app(state: AppState, extra: Option<Router>) -> Router {
+    let document = Bytes::from(openapi_document());
+    let (api, _) = api().split_for_parts();
+    let own = api
+        .merge(page_routes())
+        .route("/openapi.json", get(move || async move { openapi::answer(document) }))
+        .fallback(fallback::not_found)
+        .method_not_allowed_fallback(fallback::method_not_allowed)
+        .layer(ServiceBuilder::new().layer(EdgeLayer(state.clone())).layer(option_layer(cors(&state.config))))
+        .with_state(state.clone());
+    match extra {
+        Some(extra) => own.merge(extra.layer(middleware::from_fn_with_state(state, refuse_signalling))),
+        None => own,
+    }
+}
+
+fn cors(config: &ServerConfig) -> Option<CorsLayer> {
+    let origins = match config.allowed_origins()? {
+        AllowedOrigins::Any => AllowOrigin::any(),
+        AllowedOrigins::List(origins) => AllowOrigin::list(origins),
+    };
+    let request_id = HeaderName::from_static("x-request-id");
+    let last_event_id = HeaderName::from_static("last-event-id");
+    let layer = CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers([ACCEPT, AUTHORIZATION, CONTENT_TYPE, IF_NONE_MATCH, last_event_id, request_id.clone()])
+        .expose_headers([ETAG, LINK, LOCATION, RETRY_AFTER, request_id]);
+    Some(layer)
+}
+
+async fn refuse_signalling(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let signalling = SIGNALLING.iter().any(|start| request.uri().path().starts_with(start));
+    if signalling && state.is_draining() {
+        return Problem::draining().into_response();
+    }
+    next.run(request).await
+}

@@ -1,0 +1,103 @@
+//! Live updates over server-sent events.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::response::Response;
+use hub::{Position, Shape};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::access::Open;
+use crate::extract::{self, QueryOf, StreamPath};
+use crate::meters::SseMeters;
+use crate::problem::Problem;
+use crate::sse::{EventBody, EventSource};
+use crate::state::AppState;
+
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+const USUAL_SNAPSHOT: usize = 500;
+const MAX_SNAPSHOT: usize = 5_000;
+const SHAPES: [(&str, Shape); 2] = [("full", Shape::Full), ("summary", Shape::Summary)];
+
+/// How a stream is watched.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WatchStreamQuery {
+    /// `full` (usual), or `summary`: without `participants`.
+    #[param(nullable = false)]
+    view: Option<String>,
+    /// The `id` of the event seen last, for readers that can't send the header `Last-Event-ID`, which goes before it.
+    #[param(nullable = false)]
+    last_event_id: Option<String>,
+}
+
+/// Watches a stream: its state now, and again whenever it changes.
+///
+/// The data of each event is what `GET /streams/{id}/state` answers. Who is
+/// slow gets the newest state, not every one. Ends when the stream's record
+/// goes, some minutes after its end.
+#[utoipa::path(get, path = "/sse/{id}/updates", tag = "live",
+    params(("id" = String, Path, description = "Stream id, percent-encoded"), WatchStreamQuery,
+        ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the event seen last: nothing is sent while it is the newest")),
+    responses(
+        (status = 200, description = "`: connected`, then events without a name", body = String, content_type = "text/event-stream"),
+        (status = 400, response = crate::openapi::Invalid),
+        (status = 404, response = crate::openapi::NotFound),
+        (status = 503, response = crate::openapi::Unavailable)))]
+pub(crate) async fn watch_stream(
+    State(state): State<AppState>,
+    _: Open,
+    StreamPath(id): StreamPath,
+    headers: HeaderMap,
+    QueryOf(query): QueryOf<WatchStreamQuery>,
+) -> Result<Response, Problem> {
+    let shape = extract::word("view", query.view.as_deref(), &SHAPES)?.unwrap_or(Shape::Full);
+    let header = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    // An id we can't read is none of ours: the reader gets the newest state.
+    let last = header.or(query.last_event_id.as_deref()).and_then(|text| text.parse::<Position>().ok());
+    let subscription = state.hub.subscribe(&id, shape, last.as_ref()).await?.ok_or_else(Problem::stream_not_found)?;
+    Ok(event_stream(&state, subscription, &state.meters.streams))
+}
+
+/// How the lobby is watched.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct WatchLobbyQuery {
+    /// Most streams in a snapshot: 1 to 5,000, usually 500.
+    #[param(value_type = u32, required = false, minimum = 1, maximum = 5000)]
+    limit: Option<String>,
+}
+
+/// Watches all streams: `snapshot`, then `upsert` and `remove`.
+///
+/// `snapshot` is a LobbySnapshot, `upsert` a StreamSummary, `remove` a
+/// RemovedStream. Drop an `upsert` with a lower version of the same epoch. A
+/// new `snapshot` replaces everything before it.
+#[utoipa::path(get, path = "/sse/streams", tag = "live", params(WatchLobbyQuery),
+    responses(
+        (status = 200, description = "Named events", body = String, content_type = "text/event-stream"),
+        (status = 400, response = crate::openapi::Invalid),
+        (status = 503, response = crate::openapi::Unavailable)))]
+pub(crate) async fn watch_lobby(
+    State(state): State<AppState>,
+    _: Open,
+    QueryOf(query): QueryOf<WatchLobbyQuery>,
+) -> Result<Response, Problem> {
+    let limit = extract::limit(query.limit.as_deref(), USUAL_SNAPSHOT, MAX_SNAPSHOT)?;
+    let subscription = state.hub.subscribe_lobby(limit).await?;
+    Ok(event_stream(&state, subscription, &state.meters.lobby))
+}
+
+fn event_stream<S: EventSource + Send + 'static>(state: &AppState, source: S, meters: &SseMeters) -> Response {
+    let config = &state.config;
+    let body = EventBody::new(source, config.sse_heartbeat, config.sse_max_age, meters.clone());
+    let mut response = Response::new(Body::new(body));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response
+}

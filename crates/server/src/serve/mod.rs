@@ -1,0 +1,188 @@
+//! The listening side: connections, and how it all ends.
+
+mod io;
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use axum::response::Response;
+use axum::routing::future::RouteFuture;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, interval, sleep, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+
+use crate::client::PeerAddr;
+use crate::state::AppState;
+
+use self::io::GuardedStream;
+
+/// Most bytes of a request's head: LiveKit's join request travels in the URL.
+const MAX_HEAD: usize = 128 * 1024;
+/// Unsent bytes the kernel keeps of a connection before it counts as not writable:
+/// a stalled reader must not pile up old states there.
+const UNSENT: u32 = 16 * 1024;
+const AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(100);
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Serves `router` on `listener` until `shutdown`, then ends in order, within
+/// `shutdown_timeout` in all: `/readyz` and whatever is new are 503; event
+/// streams end, spread over half of the time; requests finish; `before_close`
+/// runs (giving leases back, say); the listener closes last.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    state: AppState,
+    shutdown: CancellationToken,
+    before_close: impl Future<Output = ()>,
+) {
+    let mut server = Server::new(router, &state);
+    let upkeep = keep_metrics(&state);
+    tokio::pin!(upkeep);
+    {
+        let accepting = server.accept_until(&listener, pending());
+        tokio::select! {
+            () = accepting => {}
+            () = &mut upkeep => {}
+            () = shutdown.cancelled() => {}
+        }
+    }
+    let limit = state.config.shutdown_timeout;
+    let deadline = Instant::now() + limit;
+    server.accept_until(&listener, wind_down(&state, limit, deadline, before_close)).await;
+    drop(listener);
+    server.finish(deadline).await;
+}
+
+/// Everything of shutdown during which the listener is still open.
+async fn wind_down(state: &AppState, limit: Duration, deadline: Instant, before_close: impl Future<Output = ()>) {
+    state.start_draining();
+    tracing::info!("shutting down: event streams end first, then requests finish");
+    state.hub.drain(limit / 2).await;
+    // Half of what is left for requests, so that leases can still be given back.
+    let patience = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
+    while state.in_flight.load(Ordering::Relaxed) > 0 && Instant::now() < patience {
+        sleep(LOOK_AGAIN).await;
+    }
+    if timeout_at(deadline, before_close).await.is_err() {
+        tracing::warn!("shutdown took longer than SHUTDOWN_TIMEOUT; leases are left to expire");
+    }
+}
+
+/// Histograms keep every sample until somebody looks; this looks.
+async fn keep_metrics(state: &AppState) {
+    let mut ticks = interval(METRICS_UPKEEP);
+    loop {
+        ticks.tick().await;
+        state.recorder.run_upkeep();
+    }
+}
+
+struct Server {
+    router: Router,
+    connections: Builder<TokioExecutor>,
+    graceful: GracefulShutdown,
+    write_timeout: Duration,
+}
+
+impl Server {
+    fn new(router: Router, state: &AppState) -> Self {
+        let mut connections = Builder::new(TokioExecutor::new());
+        connections
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(state.config.read_timeout)
+            .max_buf_size(MAX_HEAD);
+        connections.http2().timer(TokioTimer::new()).enable_connect_protocol();
+        Self { router, connections, graceful: GracefulShutdown::new(), write_timeout: state.config.write_timeout }
+    }
+
+    /// Accepts connections until `end`.
+    async fn accept_until(&mut self, listener: &TcpListener, end: impl Future<Output = ()>) {
+        tokio::pin!(end);
+        loop {
+            let accepted = tokio::select! {
+                () = &mut end => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.start(stream, peer),
+                Err(error) => {
+                    // Out of file descriptors, most likely: the present connections go on.
+                    tracing::warn!(%error, "a connection can't be accepted");
+                    sleep(AFTER_ACCEPT_ERROR).await;
+                }
+            }
+        }
+    }
+
+    fn start(&self, stream: TcpStream, peer: SocketAddr) {
+        set_options(&stream);
+        let io = TokioIo::new(GuardedStream::new(stream, self.write_timeout));
+        let service = Connection { router: self.router.clone(), peer: PeerAddr(peer.ip().to_canonical()) };
+        let connection = self.connections.serve_connection_with_upgrades(io, service).into_owned();
+        let connection = self.graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::trace!(error, "a connection ended early");
+            }
+        });
+    }
+
+    /// Lets the connections finish what they are at.
+    async fn finish(self, deadline: Instant) {
+        tokio::select! {
+            () = self.graceful.shutdown() => tracing::debug!("all connections have ended"),
+            () = sleep_until(deadline) => tracing::warn!("connections were still open at shutdown and are cut"),
+        }
+    }
+}
+
+fn set_options(stream: &TcpStream) {
+    // Without these all still works, a little slower or with more memory.
+    let socket = socket2::SockRef::from(stream);
+    let set = socket.set_tcp_nodelay(true).and_then(|()| limit_unsent(&socket));
+    if let Err(error) = set {
+        tracing::trace!(%error, "a socket option can't be set");
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn limit_unsent(socket: &socket2::SockRef<'_>) -> std::io::Result<()> {
+    socket.set_tcp_notsent_lowat(UNSENT)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn limit_unsent(_: &socket2::SockRef<'_>) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// The router as one connection sees it.
+struct Connection {
+    router: Router,
+    peer: PeerAddr,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Connection {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = RouteFuture<Infallible>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(self.peer);
+        // A router is always ready, and a clone of it a counter.
+        self.router.clone().call(request)
+    }
+}
