@@ -189,13 +189,11 @@ fn description(kind: &str, id: u32, sdp: String, tracks: sfu::MidMap) -> proto::
 fn describe_media(info: &mut proto::TrackInfo, mid: String, codec: sfu::Codec, layers: &[sfu::LayerInfo]) {
     codec.mime().clone_into(&mut info.mime_type);
     info.mid.clone_from(&mid);
-    if info.codecs.is_empty() {
-        info.codecs.push(proto::SimulcastCodecInfo { layers: info.layers.clone(), ..Default::default() });
+    if let Some(first) = info.codecs.first_mut() {
+        codec.mime().clone_into(&mut first.mime_type);
+        first.mid = mid;
+        describe_layers(&mut first.layers, layers);
     }
-    let first = &mut info.codecs[0];
-    codec.mime().clone_into(&mut first.mime_type);
-    first.mid = mid;
-    describe_layers(&mut first.layers, layers);
     describe_layers(&mut info.layers, layers);
 }
 

@@ -75,10 +75,14 @@ pub(super) struct Participant {
     pub refresh_at: Instant,
     /// Tracks it announced, in order.
     pub tracks: Vec<TrackId>,
+    /// Media of a track of it arrived at some time of the session.
+    pub has_published: bool,
     /// Announcements waiting until the track with the same client id is gone.
     pub queued_tracks: VecDeque<proto::AddTrackRequest>,
     /// What it wants or has of others' tracks, by track sid.
     pub subscriptions: HashMap<String, Subscription>,
+    /// Some subscription may have a `give_up` time.
+    pub waits_for_tracks: bool,
     /// Who may receive its tracks (`SubscriptionPermission`).
     pub audience: proto::SubscriptionPermission,
     /// Highest sequence number of a reliable packet it sent.
@@ -160,7 +164,7 @@ impl Participant {
             sid: self.sid.clone(),
             identity: self.identity.clone(),
             state: self.state.into(),
-            is_publisher: !tracks.is_empty(),
+            is_publisher: self.has_published,
             tracks,
             metadata: self.claims.metadata.clone(),
             joined_at: self.joined_ms / 1000,

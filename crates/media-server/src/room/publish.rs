@@ -3,6 +3,7 @@
 use livekit_protocol as proto;
 use livekit_protocol::request_response::{Reason, Request};
 use livekit_protocol::signal_response::Message;
+use livekit_protocol::video_layer::Mode;
 use livekit_protocol::{AudioTrackFeature, TrackSource, TrackType};
 use sfu::{Codec, MediaKind, ParticipantId, TrackId};
 
@@ -61,10 +62,10 @@ impl Rooms {
         self.send(id, Message::TrackPublished(proto::TrackPublishedResponse { cid: request.cid, track: Some(info) }));
     }
 
-    fn create_track(&mut self, _now: Now, id: ParticipantId, request: proto::AddTrackRequest) {
+    fn create_track(&mut self, now: Now, id: ParticipantId, request: proto::AddTrackRequest) {
         let track = TrackId(self.next_id());
         let sid = self.ids.random(sid_prefix(&request));
-        let info = track_info(sid.clone(), &request);
+        let info = track_info(now, sid.clone(), &request);
         self.media(sfu::Command::AddTrack(engine_track(track, id, &info, &request)));
         self.track_sids.insert(sid, track);
         let entry = Track {
@@ -187,9 +188,10 @@ impl Rooms {
         };
         entry.published = true;
         let (owner, info) = (entry.owner, entry.info.clone());
-        let Some(p) = self.participants.get(&owner) else {
+        let Some(p) = self.participants.get_mut(&owner) else {
             return;
         };
+        p.has_published = true;
         let (room, sid, identity) = (p.room, p.sid.clone(), p.identity.clone());
         self.recount(now, room);
         self.announce_now(now, owner);
@@ -250,13 +252,17 @@ fn sid_prefix(request: &proto::AddTrackRequest) -> &'static str {
 }
 
 #[expect(deprecated, reason = "clients still read the old fields")]
-fn track_info(sid: String, request: &proto::AddTrackRequest) -> proto::TrackInfo {
+fn track_info(now: Now, sid: String, request: &proto::AddTrackRequest) -> proto::TrackInfo {
     let stream = match (request.stream.as_str(), request.source()) {
         ("", TrackSource::Camera | TrackSource::Microphone) => "camera",
         ("", TrackSource::ScreenShare | TrackSource::ScreenShareAudio) => "screen",
         (named, _) => named,
     };
-    let codecs: Vec<_> = request.simulcast_codecs.iter().map(|c| codec_info(c, request)).collect();
+    let mut codecs: Vec<_> = request.simulcast_codecs.iter().map(|c| codec_info(c, request)).collect();
+    if codecs.is_empty() {
+        let only = proto::SimulcastCodec { cid: request.cid.clone(), ..Default::default() };
+        codecs.push(codec_info(&only, request));
+    }
     proto::TrackInfo {
         sid,
         r#type: request.r#type,
@@ -275,11 +281,13 @@ fn track_info(sid: String, request: &proto::AddTrackRequest) -> proto::TrackInfo
         encryption: request.encryption,
         stream: stream.to_owned(),
         audio_features: audio_features(request),
+        version: Some(proto::TimedVersion { unix_micro: now.ms * 1000, ticks: 0 }),
         backup_codec_policy: request.backup_codec_policy,
         ..proto::TrackInfo::default()
     }
 }
 
+/// One codec of a track. Layers are sent as separate streams unless the client says otherwise.
 fn codec_info(codec: &proto::SimulcastCodec, request: &proto::AddTrackRequest) -> proto::SimulcastCodecInfo {
     let kind = if request.r#type() == TrackType::Video { "video" } else { "audio" };
     let mime_type = match Codec::parse(&codec.codec) {
@@ -291,7 +299,10 @@ fn codec_info(codec: &proto::SimulcastCodec, request: &proto::AddTrackRequest) -
         mime_type,
         cid: codec.cid.clone(),
         layers: if codec.layers.is_empty() { request.layers.clone() } else { codec.layers.clone() },
-        video_layer_mode: codec.video_layer_mode,
+        video_layer_mode: match codec.video_layer_mode() {
+            Mode::Unused => Mode::OneSpatialLayerPerStream.into(),
+            said => said.into(),
+        },
         ..proto::SimulcastCodecInfo::default()
     }
 }

@@ -58,6 +58,7 @@ impl Rooms {
         let entry = p.subscriptions.entry(sid.to_owned()).or_default();
         entry.wanted = Some(wanted);
         entry.give_up = (wanted && track.is_none()).then_some(now.at + WAIT_FOR_TRACK);
+        p.waits_for_tracks |= entry.give_up.is_some();
         if let Some(track) = track {
             self.reconcile(viewer, track);
         }
@@ -139,7 +140,7 @@ impl Rooms {
     fn judge(&self, viewer: ParticipantId, track: TrackId) -> Option<(bool, bool)> {
         let entry = self.tracks.get(&track).filter(|t| t.published && t.owner != viewer)?;
         let p = self.participants.get(&viewer)?;
-        let owner = self.participants.get(&entry.owner).filter(|o| o.room == p.room)?;
+        let owner = self.participants.get(&entry.owner).filter(|o| o.room == p.room && !o.permission.hidden)?;
         let asked = p.subscriptions.get(&entry.info.sid).and_then(|s| s.wanted).unwrap_or(p.auto_subscribe);
         Some((asked && p.permission.can_subscribe, owner.admits(p, &entry.info.sid)))
     }
@@ -158,9 +159,10 @@ impl Rooms {
 
     /// Wishes for tracks that did not appear in time.
     pub(super) fn give_up_waiting(&mut self, now: Now, viewer: ParticipantId) {
-        let Some(p) = self.participants.get_mut(&viewer) else {
+        let Some(p) = self.participants.get_mut(&viewer).filter(|p| p.waits_for_tracks) else {
             return;
         };
+        p.waits_for_tracks = p.subscriptions.values().any(|s| s.give_up.is_some_and(|at| now.at < at));
         let late = |s: &super::model::Subscription| s.give_up.is_some_and(|at| now.at >= at);
         let lost: Vec<_> = p.subscriptions.iter().filter(|(_, s)| late(s)).map(|(sid, _)| sid.clone()).collect();
         for track_sid in lost {
