@@ -37,6 +37,7 @@ macro_rules! with_cases {
                     metadata_can_be_changed,
                     another_secret_is_unauthorized,
                     a_server_that_does_not_answer_is_unavailable,
+                    a_server_that_was_killed_knows_no_room,
                     people_and_their_tracks_are_listed,
                     a_track_can_be_muted,
                     who_becomes_a_viewer_loses_their_tracks,
@@ -56,6 +57,7 @@ mod over_the_network {
         livekit: super::RealLiveKit => network::[
             a_token_grants_what_its_role_may,
             the_first_join_configures_the_room,
+            a_changed_role_and_attribute_reach_the_participant,
             a_full_room_takes_nobody,
             an_expired_or_forged_token_does_not_join,
             its_webhooks_are_received,

@@ -132,3 +132,15 @@ fn the_same_seed_gives_the_same_story() {
     };
     assert_eq!(story(), story());
 }
+
+#[tokio::test]
+async fn what_the_api_gave_a_connection_goes_with_it() {
+    let (server, room, ada) = server();
+    server.join(&room, &ada, at(1)).unwrap();
+    assert!(server.set_attribute(&room, &ada, "hand", "7").await.unwrap());
+    assert!(server.set_role(&room, &ada, Role::Viewer).await.unwrap());
+    assert_eq!(server.attribute_of(&room, &ada, "hand").as_deref(), Some("7"));
+    server.join(&room, &ada, at(2)).unwrap();
+    assert_eq!(server.attribute_of(&room, &ada, "hand"), None);
+    assert_eq!(server.role_of(&room, &ada), None);
+}

@@ -149,7 +149,9 @@ impl World {
         let now = self.now;
         if let Some(room) = self.rooms.get_mut(name) {
             room.people.remove(identity);
-            self.roles.remove(&(name.clone(), identity.clone()));
+            let connection = (name.clone(), identity.clone());
+            self.roles.remove(&connection);
+            self.attributes.remove(&connection);
             room.note_presence(now);
         }
         events.extend(self.event(name, RoomEventKind::ParticipantLeft { sid: person.sid, identity: person.identity }));

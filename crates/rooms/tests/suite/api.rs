@@ -1,7 +1,7 @@
 //! What every server behind the trait does.
 
 use domain::{Kind, Role, TrackSid};
-use rooms::{ErrorKind, RoomSpec};
+use rooms::{ErrorKind, RoomSpec, TrackSource};
 
 use super::{DEADLINE, Server, eventually, identity, name, now, spec};
 
@@ -50,6 +50,8 @@ pub(crate) async fn what_is_not_there_is_an_answer(server: &mut impl Server) {
         assert_eq!(rooms.get_participant(&room, &ada).await.unwrap(), None, "{room}");
         rooms.remove_participant(&room, &ada).await.unwrap();
         assert!(!rooms.set_role(&room, &ada, Role::Viewer).await.unwrap(), "{room}");
+        assert!(!rooms.set_attribute(&room, &ada, "hand", "1").await.unwrap(), "{room}");
+        assert_eq!(rooms.published_tracks(&room, &ada).await.unwrap(), None, "{room}");
         assert!(!rooms.mute_track(&room, &ada, &track).await.unwrap(), "{room}");
     }
     assert!(!rooms.update_room_metadata(&name("never was"), "x").await.unwrap());
@@ -77,9 +79,11 @@ pub(crate) async fn another_secret_is_unauthorized(server: &mut impl Server) {
         stranger.remove_participant(&gold, &ada).await.unwrap_err().kind,
         stranger.update_room_metadata(&gold, "x").await.unwrap_err().kind,
         stranger.set_role(&gold, &ada, Role::Host).await.unwrap_err().kind,
+        stranger.set_attribute(&gold, &ada, "hand", "1").await.unwrap_err().kind,
+        stranger.published_tracks(&gold, &ada).await.unwrap_err().kind,
         stranger.mute_track(&gold, &ada, &TrackSid::from("TR_x")).await.unwrap_err().kind,
     ];
-    assert_eq!(kinds, [ErrorKind::Unauthorized; 10]);
+    assert_eq!(kinds, [ErrorKind::Unauthorized; 12]);
     assert_eq!(server.rooms().list_rooms().await.unwrap().len(), 1, "nothing was done");
 }
 
@@ -94,6 +98,15 @@ pub(crate) async fn a_server_that_does_not_answer_is_unavailable(server: &mut im
     assert!(error.is_retryable());
     server.resume().await;
     eventually("the server answers again", async || rooms.list_rooms().await.ok()).await;
+}
+
+pub(crate) async fn a_server_that_was_killed_knows_no_room(server: &mut impl Server) {
+    let rooms = server.rooms();
+    let before = rooms.create_room(&spec("gold")).await.unwrap();
+    server.restart().await;
+    assert_eq!(rooms.list_rooms().await.unwrap(), [], "the connections of before are not used again");
+    let after = rooms.create_room(&spec("gold")).await.unwrap();
+    assert_ne!(after.sid, before.sid);
 }
 
 pub(crate) async fn people_and_their_tracks_are_listed(server: &mut impl Server) {
@@ -116,6 +129,9 @@ pub(crate) async fn people_and_their_tracks_are_listed(server: &mut impl Server)
     })
     .await;
     assert!(tracks.iter().all(|track| track.as_str().starts_with("TR_")));
+    let published = rooms.published_tracks(&gold.name, &ada).await.unwrap().unwrap();
+    assert!(tracks.iter().all(|track| published.iter().any(|other| other.sid == *track)));
+    assert!(published.iter().all(|track| matches!(track.source, TrackSource::Camera | TrackSource::Microphone)));
     eventually("the room's own counts follow", async || {
         let room = rooms.find_rooms(std::slice::from_ref(&gold.name)).await.unwrap().pop()?;
         (room.num_participants == 1 && room.num_publishers == 1).then_some(())

@@ -51,6 +51,10 @@ impl Server for RealLiveKit {
         self.server.resume();
     }
 
+    async fn restart(&mut self) {
+        self.server.restart().await;
+    }
+
     async fn join(&self, room: &RoomSpec, identity: &Identity, role: Role) -> Box<dyn Person> {
         let request = TokenRequest { room, identity, name: None, metadata: None, role, now: now() };
         let token = self.tokens().mint(request).token;

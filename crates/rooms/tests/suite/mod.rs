@@ -38,6 +38,9 @@ pub(crate) trait Server: Send + Sync + Sized {
     /// Answers again.
     async fn resume(&mut self);
 
+    /// Is killed and started again, at the same address.
+    async fn restart(&mut self);
+
     /// Somebody joins with a token of ours, and is active when this returns.
     async fn join(&self, room: &RoomSpec, identity: &Identity, role: Role) -> Box<dyn Person>;
 }

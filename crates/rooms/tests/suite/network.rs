@@ -44,6 +44,30 @@ pub(crate) async fn the_first_join_configures_the_room(server: &mut impl Endpoin
     assert_eq!((room.empty_timeout, room.departure_timeout, room.max_participants), (331, 91, 7));
 }
 
+pub(crate) async fn a_changed_role_and_attribute_reach_the_participant(server: &mut impl Endpoint) {
+    let (room, ada, rooms) = (spec("gold"), identity("ada"), server.rooms());
+    let mut person = joined(server, &room, "ada", Role::Speaker).await;
+    for role in [Role::Viewer, Role::Host] {
+        assert!(rooms.set_role(&room.name, &ada, role).await.unwrap());
+        let is_done = |me: &proto::ParticipantInfo| {
+            me.permission.as_ref().is_some_and(|permission| permission.can_publish == role.may_publish())
+                && me.attributes.get("role").map(String::as_str) == Some(role.as_str())
+        };
+        while !is_done(&person.next_of_myself().await) {}
+        assert_eq!(person.try_to_publish().await, role.may_publish(), "{role:?}");
+    }
+    assert!(rooms.set_attribute(&room.name, &ada, "hand", "7").await.unwrap());
+    while person.next_of_myself().await.attributes.get("hand").map(String::as_str) != Some("7") {}
+    assert!(rooms.set_attribute(&room.name, &ada, "hand", "").await.unwrap());
+    let me = loop {
+        let me = person.next_of_myself().await;
+        if !me.attributes.contains_key("hand") {
+            break me;
+        }
+    };
+    assert_eq!(me.attributes.get("role").map(String::as_str), Some("host"), "other attributes stay");
+}
+
 pub(crate) async fn a_full_room_takes_nobody(server: &mut impl Endpoint) {
     let spec = RoomSpec { max_participants: 1, ..spec("gold") };
     let _ada = joined(server, &spec, "ada", Role::Viewer).await;

@@ -45,14 +45,26 @@ impl Signal {
             ..Default::default()
         };
         self.ask(Ask::AddTrack(track)).await;
-        // Requests are answered in their order: with the answer to this one, the other has been given.
-        self.ask(Ask::PingReq(proto::Ping { timestamp: 7, rtt: 0 })).await;
-        let mut taken = false;
         loop {
             match self.answer().await {
-                Answer::TrackPublished(_) => taken = true,
-                Answer::PongResp(_) => return taken,
+                Answer::TrackPublished(_) => return true,
+                Answer::RequestResponse(refusal) => {
+                    assert_eq!(refusal.reason(), proto::request_response::Reason::NotAllowed, "{refusal:?}");
+                    return false;
+                }
                 _ => {}
+            }
+        }
+    }
+
+    /// What the server says of this participant next.
+    pub(crate) async fn next_of_myself(&mut self) -> proto::ParticipantInfo {
+        let me = self.joined.participant.clone().unwrap();
+        loop {
+            if let Answer::Update(update) = self.answer().await
+                && let Some(info) = update.participants.into_iter().find(|info| info.sid == me.sid)
+            {
+                return info;
             }
         }
     }

@@ -41,6 +41,10 @@ impl Server for Simulated {
         self.0.go_away(false);
     }
 
+    async fn restart(&mut self) {
+        self.0.restart_empty();
+    }
+
     async fn join(&self, room: &RoomSpec, identity: &Identity, _: Role) -> Box<dyn Person> {
         self.0.join_as(&room.name, &Guest::person(identity), Some(room), now()).unwrap();
         Box::new(SimulatedPerson { server: self.0.clone(), room: room.name.clone(), identity: identity.clone() })
