@@ -130,6 +130,27 @@ async fn a_flood_of_messages_is_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_does_not_read_is_cut() {
+    let server = Server::embedded_with(|config| config.limits.signal_queue = 32).await;
+    let (mut deaf, _) = Client::join(&server, &guest("x", "deaf")).await;
+    let (mut ann, _) = Client::join(&server, &guest("x", "ann")).await;
+    let rounds = 200;
+    for round in 0..rounds {
+        let metadata = format!("{round}:{}", "x".repeat(200 << 10));
+        server.ok("x", "UpdateRoomMetadata", json!({"room": "x", "metadata": metadata})).await;
+        let seen = |m: &Message| match m {
+            Message::RoomUpdate(u) if u.room.as_ref().unwrap().metadata == metadata => Some(()),
+            _ => None,
+        };
+        ann.until("who reads gets every update", seen).await;
+    }
+    while deaf.next().await.is_some() {}
+    assert!(deaf.seen.len() < rounds, "it was cut before the end: {}", deaf.seen.len());
+    let list = server.ok("x", "ListParticipants", json!({"room": "x"})).await;
+    assert_eq!(list["participants"].as_array().unwrap().len(), 2, "it may still resume");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_server_takes_no_more_than_it_may() {
     let server = Server::embedded_with(|config| {
         config.limits.participants = 2;
