@@ -98,14 +98,14 @@ pub enum Command {
         settings: TrackSettings,
     },
 
-    /// Restart ICE on the server-offered connection (a resume with [`PeerMode::Dual`]): a new
-    /// [`Event::Offer`](crate::Event::Offer) with new credentials follows. No effect with [`PeerMode::Single`], where
-    /// the client restarts by its own offer.
+    /// Restart ICE on the server-offered connection (a resume with [`PeerMode::Dual`]): an unanswered offer is
+    /// forgotten and a new [`Event::Offer`](crate::Event::Offer) with new credentials follows. No effect with
+    /// [`PeerMode::Single`], where the client restarts by its own offer.
     RestartIce(ParticipantId),
 
-    /// Forget an unanswered offer and make a new one, as after a resume: the answer may have been lost with the
-    /// signal connection. Also repeats [`Event::MediaSectionsRequirement`](crate::Event::MediaSectionsRequirement)
-    /// where the client offers.
+    /// What a resume needs in either mode, since an offer, an answer or a request may have been lost with the signal
+    /// connection: with [`PeerMode::Dual`] the same as [`Command::RestartIce`], with [`PeerMode::Single`] another
+    /// [`Event::MediaSectionsRequirement`](crate::Event::MediaSectionsRequirement) if one is due.
     Renegotiate(ParticipantId),
 
     /// Send one message to each of several participants over the channel of that name. The payload is shared.

@@ -20,6 +20,8 @@ pub(crate) struct Channels {
     waiting: VecDeque<Bytes>,
     /// Bytes in `waiting`.
     waiting_bytes: usize,
+    /// Whether both that matter have been open.
+    ready: bool,
     /// Whether messages were lost: nothing reliable can follow.
     overflowed: bool,
 }
@@ -49,10 +51,13 @@ pub(crate) fn channel_config(channel: DataChannel) -> ChannelConfig {
 }
 
 impl Channels {
-    /// A channel has opened. Returns whether all are open now.
+    /// A channel has opened. Returns whether with it the reliable and the lossy one are open for the first time; some
+    /// clients open no third.
     pub(crate) fn opened(&mut self, channel: DataChannel, id: ChannelId) -> bool {
         self.open[channel as usize] = Some(id);
-        self.open.iter().all(Option::is_some)
+        let usable =
+            [DataChannel::Reliable, DataChannel::Lossy].iter().all(|channel| self.open[*channel as usize].is_some());
+        usable && !std::mem::replace(&mut self.ready, true)
     }
 
     /// A channel has closed.

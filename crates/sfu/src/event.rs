@@ -81,9 +81,10 @@ pub enum Event {
         videos: u32,
     },
 
-    /// An offer of the engine was not answered in time: the client should reconnect in full.
+    /// An offer of the engine was not answered in time, or with an answer that does not fit: the client should
+    /// reconnect in full.
     NegotiationFailed {
-        /// Who did not answer.
+        /// Who it was for.
         participant: ParticipantId,
     },
 
@@ -142,7 +143,7 @@ pub enum Event {
         payload: Bytes,
     },
 
-    /// All data channels that the participant receives on are open.
+    /// The reliable and the lossy data channel on which the participant receives are open.
     DataReady {
         /// Whose.
         participant: ParticipantId,

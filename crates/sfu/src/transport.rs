@@ -115,6 +115,8 @@ pub(crate) struct PendingOffer {
     pub(crate) at: Instant,
     /// Whether its lateness was reported.
     pub(crate) reported: bool,
+    /// Whether it restarts ICE.
+    pub(crate) restart: bool,
     /// Sections it adds.
     pub(crate) added: Vec<String>,
     /// Idle sections it uses again.

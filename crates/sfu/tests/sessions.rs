@@ -379,3 +379,19 @@ fn strange_datagrams_are_counted_and_harm_nobody() {
     assert!(world.clients[&viewer].packets("TR_0").len() > 50);
     assert!(world.engine.counters().datagrams_unknown > 1000);
 }
+
+#[test]
+fn a_resume_makes_one_offer_however_it_is_asked_for() {
+    let mut world = World::new(26);
+    let id = world.join_and_connect(1, PeerMode::Dual);
+    world.client(id).answers = false;
+    world.command(Command::RestartIce(id));
+    world.command(Command::Renegotiate(id));
+    assert_eq!(world.count(|event| matches!(event, Event::Offer { .. })), 2, "the first one and the restart");
+    world.run_ms(1000);
+    world.client(id).answers = true;
+    world.command(Command::Renegotiate(id));
+    world.run_ms(1000);
+    assert_eq!(world.count(|event| matches!(event, Event::Offer { .. })), 3);
+    assert!(world.connected(id));
+}

@@ -42,11 +42,11 @@ impl Engine {
     pub(super) fn on_channel_open(&mut self, key: TransportKey, id: ChannelId, label: &str) {
         let Some(channel) = DataChannel::from_label(label) else { return };
         let Some(transport) = self.transports.get_mut(key) else { return };
-        let complete = transport.channels.opened(channel, id);
+        let ready = transport.channels.opened(channel, id);
         let (participant, target) = (transport.participant, transport.target);
         let mode = self.participants.get(&participant).map(|participant| participant.mode);
         let receives = mode == Some(PeerMode::Single) || target == Target::Subscriber;
-        if complete && receives {
+        if ready && receives {
             self.tell(Event::DataReady { participant });
         }
     }

@@ -1,5 +1,7 @@
 //! Our own offers, on the connection that carries tracks to a client of the older kind: one at a time.
 
+use std::time::Duration;
+
 use str0m::change::SdpAnswer;
 use str0m::media::{Direction as RtcDirection, MediaKind as RtcKind, Mid};
 
@@ -14,6 +16,9 @@ use crate::sdp::{Description, Direction, Section};
 use crate::slots::SlotState;
 use crate::track::TrackKey;
 use crate::transport::{PendingOffer, TransportKey};
+
+/// An offer that restarts ICE and is not older than this need not be made again.
+const JUST_NOW: Duration = Duration::from_millis(100);
 
 /// The sections that an offer changes.
 #[derive(Debug, Default)]
@@ -41,9 +46,14 @@ impl Engine {
 
     /// Restarts ICE on the connection that we offer.
     pub(super) fn restart_ice(&mut self, id: ParticipantId) -> Result<(), Error> {
-        let participant = self.participant(id)?;
-        let Some(key) = participant.subscriber else { return Ok(()) };
-        participant.restart = true;
+        let now = self.now;
+        let Some(key) = self.participant(id)?.subscriber else { return Ok(()) };
+        let pending = self.transports.get(key).and_then(|transport| transport.pending.as_ref());
+        // Older clients do not say which offer they answer: two at once would be taken for each other.
+        if pending.is_some_and(|pending| pending.restart && now < pending.at + JUST_NOW) {
+            return Ok(());
+        }
+        self.participant(id)?.restart = true;
         self.roll_back(key);
         self.offer(id, key);
         Ok(())
@@ -72,7 +82,11 @@ impl Engine {
         let Some(transport) = self.transports.get_mut(key) else { return Ok(()) };
         let latest = |pending: &mut PendingOffer| offer_id == 0 || pending.id == offer_id;
         let Some(pending) = transport.pending.take_if(latest) else { return Ok(()) };
-        transport.rtc.sdp_api().accept_answer(pending.token, answer)?;
+        if let Err(error) = transport.rtc.sdp_api().accept_answer(pending.token, answer) {
+            // What was offered is neither there nor not there: only a new session can tell.
+            self.tell(Event::NegotiationFailed { participant: id });
+            return Err(error.into());
+        }
         transport.negotiated = true;
         let answer = Description::parse(sdp);
         transport.slots.settle();
@@ -168,6 +182,7 @@ impl Engine {
             token,
             at: self.now,
             reported: false,
+            restart,
             added: added.iter().map(|(mid, _)| mid.to_string()).collect(),
             reused: plan.reused,
             freed: plan.freed,

@@ -235,7 +235,11 @@ impl Engine {
         settings: TrackSettings,
     ) -> Result<(), Error> {
         let key = self.track_key(id)?;
-        self.participant(viewer)?.settings.insert(key, settings);
+        let participant = self.participants.get_mut(&viewer).ok_or(Error::UnknownParticipant(viewer))?;
+        if self.tracks[key].room != participant.room {
+            return Err(Error::OtherRoom(id));
+        }
+        participant.settings.insert(key, settings);
         let downlinks = &mut self.tracks[key].downlinks;
         if let Some(downlink) = downlinks.iter_mut().find(|downlink| downlink.viewer == viewer) {
             downlink.set_settings(settings);
