@@ -33,5 +33,7 @@ export default defineConfig({
     include: ['test/**/*.test.{ts,tsx}'],
     setupFiles: ['test/setup.ts'],
     restoreMocks: true,
+    // Generous: the machine may be busy building.
+    testTimeout: 30_000,
   },
 });

@@ -21,7 +21,7 @@ export function decodeStream(value: unknown): StreamInfo | null {
     phase: phase(raw.phase, status),
     participantCount: count(raw.participantCount) ?? 0,
     peakParticipants: count(raw.peakParticipants),
-    joins: count(raw.joins),
+    totalJoins: count(raw.totalJoins),
     startedAt: text(raw.startedAt) ?? '',
     endedAt: text(raw.endedAt),
     endReason: text(raw.endReason),

@@ -26,7 +26,7 @@ export interface StreamInfo {
   participantCount: number;
   peakParticipants?: number | undefined;
   /** Connections of people, all told; shown in the host's summary. */
-  joins?: number | undefined;
+  totalJoins?: number | undefined;
   startedAt: string;
   endedAt?: string | undefined;
   endReason?: EndReason | undefined;

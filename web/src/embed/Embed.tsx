@@ -73,7 +73,7 @@ function Embed() {
           aria-label="Open the room in a new tab"
           title="Open the room"
         >
-          <Icon name="chat" />
+          <Icon name="open" />
         </a>
         <FullscreenButton element={page} />
       </div>
@@ -108,7 +108,7 @@ function words(view: Exclude<RoomView, { show: 'stage' }>): string {
     case 'missing':
       return 'This stream does not exist';
     case 'prejoin':
-      return view.refusal === null ? 'Connecting …' : refusalText(view.refusal);
+      return view.refusal === null ? 'Connecting …' : refusalText(view.refusal, false);
     case 'ended':
       return `This stream has ended. ${endText(view.info?.endReason)}`;
     case 'gone':

@@ -27,7 +27,7 @@ export const StreamCard = memo(function StreamCard({ stream, now }: { stream: St
         </span>
         <span className="card-title">{title}</span>
         <span className="card-foot muted">
-          {stream.title !== undefined && stream.title !== stream.streamId && (
+          {stream.title !== undefined && stream.phase !== 'ended' && (
             <span className="card-id">{stream.streamId}</span>
           )}
           <When stream={stream} now={now} />

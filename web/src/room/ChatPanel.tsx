@@ -11,8 +11,8 @@ import { usePage } from './context';
 export function ChatPanel() {
   const { session } = usePage();
   const { messages } = useStore(session.chat.state);
-  const end = useRef<HTMLLIElement>(null);
-  const list = useRef<HTMLUListElement>(null);
+  const end = useRef<HTMLDivElement>(null);
+  const list = useRef<HTMLDivElement>(null);
   const newest = messages.at(-1);
   useEffect(() => {
     const box = list.current;
@@ -24,13 +24,13 @@ export function ChatPanel() {
   return (
     <div className="chat">
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard. */}
-      <ul className="chat-list" ref={list} role="log" aria-label="Messages" tabIndex={0}>
-        {messages.length === 0 && <li className="chat-note">Nobody has said anything yet.</li>}
+      <div className="chat-list" ref={list} role="log" aria-label="Messages" tabIndex={0}>
+        {messages.length === 0 && <p className="chat-note">Nobody has said anything yet.</p>}
         {messages.map((message, at) => (
           <Line key={message.id} message={message} follows={messages[at - 1]?.from === message.from} />
         ))}
-        <li ref={end} aria-hidden="true" />
-      </ul>
+        <div ref={end} />
+      </div>
       <ChatForm />
     </div>
   );
@@ -38,7 +38,7 @@ export function ChatPanel() {
 
 function Line({ message, follows }: { message: Message; follows: boolean }) {
   return (
-    <li className={`chat-line${message.own ? ' chat-own' : ''}`}>
+    <div className={`chat-line${message.own ? ' chat-own' : ''}`}>
       {!follows && (
         <p className="chat-from">
           <b>{message.own ? 'You' : message.name}</b>{' '}
@@ -46,7 +46,7 @@ function Line({ message, follows }: { message: Message; follows: boolean }) {
         </p>
       )}
       <p className="chat-text">{message.text}</p>
-    </li>
+    </div>
   );
 }
 

@@ -35,7 +35,7 @@ export function EndButton({ title }: { title: string }) {
     <>
       <button
         type="button"
-        className="control control-wide"
+        className="control control-wide control-end"
         aria-label="End for everyone"
         title="End for everyone"
         onClick={open}

@@ -41,10 +41,10 @@ function Summary({ info, joins }: { info: StreamInfo; joins: boolean }) {
           <dd>{info.peakParticipants.toLocaleString('en')}</dd>
         </div>
       )}
-      {joins && info.joins !== undefined && (
+      {joins && info.totalJoins !== undefined && (
         <div>
           <dt>Joins</dt>
-          <dd>{info.joins.toLocaleString('en')}</dd>
+          <dd>{info.totalJoins.toLocaleString('en')}</dd>
         </div>
       )}
     </dl>
@@ -55,7 +55,7 @@ function Summary({ info, joins }: { info: StreamInfo; joins: boolean }) {
 function useFullInfo(info: StreamInfo | null): StreamInfo | null {
   const { streamId } = usePage();
   const [full, setFull] = useState<StreamInfo | null>(null);
-  const lacks = info === null || info.joins === undefined || info.peakParticipants === undefined;
+  const lacks = info === null || info.totalJoins === undefined || info.peakParticipants === undefined;
   useEffect(() => {
     if (!lacks) return;
     let wanted = true;

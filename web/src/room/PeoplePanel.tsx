@@ -93,7 +93,7 @@ function Asking({ asking, act }: { asking: Person[]; act: Act }) {
             <button
               type="button"
               className="primary small"
-              aria-label={`Let ${name} speak`}
+              aria-label={`Let speak, ${name}`}
               onClick={() => act(() => accept(identity))}
             >
               Let speak

@@ -2,13 +2,14 @@
 // with preview and level.
 
 import { type FormEvent, useEffect, useId, useMemo, useState } from 'react';
+import { getStream } from '../api/client';
 import type { Role, StreamInfo } from '../api/types';
 import { keep, recall } from '../lib/storage';
 import { useStore } from '../lib/store';
 import { claimIdentity, fourCharacters, identityFor, isMine, recallPlace } from '../session/identity';
 import { canCapture, Preview } from '../session/preview';
 import type { Refusal } from '../session/state';
-import { SignIn } from '../ui/SignIn';
+import { hasKey, SignIn } from '../ui/SignIn';
 import { refusalText } from '../view/words';
 import { usePage } from './context';
 import { DoorHead } from './DoorHead';
@@ -24,7 +25,8 @@ export function PreJoin(props: {
   const { streamId, session } = usePage();
   const nameField = useId();
   const [name, setName] = useState(() => recall<string>('local', 'name') ?? '');
-  const [role, setRole] = useState<Role>(() => firstRole(streamId, props.info));
+  const [role, setRole] = useState<Role>(() => (isMine(streamId) ? 'host' : 'viewer'));
+  const open = useOpenToAll(streamId);
   const [busy, setBusy] = useState(false);
   const [signing, setSigning] = useState(false);
   const preview = usePreview(role !== 'viewer');
@@ -46,7 +48,7 @@ export function PreJoin(props: {
         <DoorHead title={props.title} info={props.info} />
         {props.again && <p className="hint">It has started again.</p>}
         <div role="alert">
-          {props.refusal !== null && <p className="problem">{refusalText(props.refusal)}</p>}
+          {props.refusal !== null && <p className="problem">{refusalText(props.refusal, hasKey())}</p>}
         </div>
         <label htmlFor={nameField}>Your name</label>
         <input
@@ -57,7 +59,7 @@ export function PreJoin(props: {
           placeholder={role === 'host' ? 'Host' : 'Guest'}
           onChange={(event) => setName(event.target.value)}
         />
-        <RoleChoice role={role} info={props.info} onChange={setRole} />
+        <RoleChoice role={role} open={open} onChange={setRole} />
         <button type="submit" className="primary door-join" disabled={busy}>
           {busy ? 'Joining …' : joinLabel(role, props.info)}
         </button>
@@ -83,9 +85,10 @@ function joinLabel(role: Role, info: StreamInfo | null): string {
   return role === 'speaker' ? 'Join' : 'Watch';
 }
 
-function RoleChoice(props: { role: Role; info: StreamInfo | null; onChange: (role: Role) => void }) {
+/** Nobody's camera is asked for before they chose to take part. */
+function RoleChoice(props: { role: Role; open: boolean; onChange: (role: Role) => void }) {
   const roles: [Role, string][] = [['viewer', 'Watch']];
-  if (props.info?.defaultRole === 'speaker') roles.push(['speaker', 'Take part']);
+  if (props.open) roles.push(['speaker', 'Take part']);
   roles.push(['host', 'Host']);
   return (
     <fieldset>
@@ -107,10 +110,19 @@ function RoleChoice(props: { role: Role; info: StreamInfo | null; onChange: (rol
   );
 }
 
-/** Whoever opened the stream hosts it; others do what the stream offers them. */
-function firstRole(streamId: string, info: StreamInfo | null): Role {
-  if (isMine(streamId)) return 'host';
-  return info?.defaultRole === 'speaker' ? 'speaker' : 'viewer';
+/** Whether everybody may speak here. The events do not say; until the answer comes, only watching is offered. */
+function useOpenToAll(streamId: string): boolean {
+  const [open, setOpen] = useState(false);
+  useEffect(() => {
+    let wanted = true;
+    getStream(streamId)
+      .then((info) => wanted && setOpen(info.defaultRole !== undefined && info.defaultRole !== 'viewer'))
+      .catch(() => undefined);
+    return () => {
+      wanted = false;
+    };
+  }, [streamId]);
+  return open;
 }
 
 /** The identity this tab had here, if it still may use it, else a new one. */

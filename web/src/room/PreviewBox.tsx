@@ -29,8 +29,7 @@ export function PreviewBox({ preview }: { preview: Preview }) {
           <Level slot={state.microphone} />
         </div>
       </div>
-      <Problem device="camera" slot={state.camera} />
-      <Problem device="microphone" slot={state.microphone} />
+      <Problems camera={state.camera} microphone={state.microphone} />
       <div className="preview-choices">
         <DeviceSelect device="camera" preview={preview} chosen={state.cameraId} slot={state.camera} />
         <DeviceSelect
@@ -76,10 +75,22 @@ function Switch({ device, slot, preview }: { device: Device; slot: Slot<unknown>
   );
 }
 
-function Problem({ device, slot }: { device: Device; slot: Slot<unknown> }) {
+/** What is wrong, said once when it is the same for both. */
+function Problems({ camera, microphone }: { camera: Slot<unknown>; microphone: Slot<unknown> }) {
+  const texts: string[] = [];
+  if (camera.is === 'failed' && microphone.is === 'failed' && camera.why === microphone.why) {
+    texts.push(failureText('camera and microphone', camera.why));
+  } else {
+    if (camera.is === 'failed') texts.push(failureText('camera', camera.why));
+    if (microphone.is === 'failed') texts.push(failureText('microphone', microphone.why));
+  }
   return (
-    <div role="alert">
-      {slot.is === 'failed' && <p className="problem">{failureText(device, slot.why)}</p>}
+    <div role="alert" className="preview-problems">
+      {texts.map((text) => (
+        <p key={text} className="problem">
+          {text}
+        </p>
+      ))}
     </div>
   );
 }

@@ -28,7 +28,9 @@ export function Stage({ children }: { children?: ReactNode }) {
         {large.length > 0 && (
           <div className="stage-grid" style={{ gridTemplateColumns: `repeat(${across}, minmax(0, 1fr))` }}>
             {large.map((tile) => (
-              <TileView key={tile.key} tile={tile} bare={single && small.length === 0} />
+              <div key={tile.key} className="cell">
+                <TileView tile={tile} bare={single && small.length === 0} />
+              </div>
             ))}
           </div>
         )}

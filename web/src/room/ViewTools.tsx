@@ -83,7 +83,7 @@ export function FullscreenButton({ element }: { element: RefObject<HTMLElement |
   return (
     <button
       type="button"
-      className="control"
+      className="control control-fullscreen"
       aria-label={label}
       title={label}
       onClick={() => void flip().catch(() => undefined)}

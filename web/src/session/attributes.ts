@@ -4,10 +4,10 @@
 import type { Role } from '../api/types';
 
 /** Attribute with the role: `host`, `speaker` or `viewer`. */
-export const ROLE_ATTRIBUTE = 'livestream.role';
+export const ROLE_ATTRIBUTE = 'role';
 
 /** Attribute with the time at which the hand was raised (ISO 8601); absent or empty: it is down. */
-export const HAND_ATTRIBUTE = 'livestream.hand';
+export const HAND_ATTRIBUTE = 'hand';
 
 /** What the pages need of a participant, LiveKit's or any other. */
 export interface Attributed {

@@ -1,20 +1,21 @@
 // A modal dialog: the browser's own, which keeps the focus inside, closes on
 // Escape and gives the focus back.
 
-import { type ReactNode, useEffect, useId, useRef } from 'react';
+import { type ReactNode, useId, useLayoutEffect, useRef } from 'react';
 import { Icon } from './Icon';
 
 /** A dialog that is on the screen for as long as it is rendered. */
 export function Dialog(props: { title: string; onClose: () => void; children: ReactNode }) {
   const ref = useRef<HTMLDialogElement>(null);
   const title = useId();
-  useEffect(() => {
+  useLayoutEffect(() => {
     const dialog = ref.current;
     if (dialog !== null && !dialog.open) {
       dialog.showModal();
       // The browser would choose the close button, which is first.
       dialog.querySelector<HTMLElement>('form input, .form-actions button')?.focus();
     }
+    // Closing gives the focus back, as long as the dialog is still in the page.
     return () => dialog?.close();
   }, []);
   return (

@@ -1,15 +1,14 @@
 // Why a camera or microphone does not work, and what to do about it. Pure.
 
-import type { Device, Failure } from '../session/preview';
+import type { Failure } from '../session/preview';
 
 /** What happened and how to put it right. */
-export function failureText(device: Device, why: Failure): string {
-  const name = device;
+export function failureText(name: 'camera' | 'microphone' | 'camera and microphone', why: Failure): string {
   switch (why) {
     case 'denied':
-      return `The browser does not let this page use the ${name}. Press the ${name} symbol beside the address, allow it, and switch it on here.`;
+      return `The browser does not let this page use the ${name}. Press the symbol beside the address, allow it, and switch it on here.`;
     case 'none':
-      return `No ${name} was found. Connect one and switch it on here, or go on without.`;
+      return `No ${name} was found. Connect one and switch it on here, or go on without it.`;
     case 'busy':
       return `Another program is using the ${name}. Close it there and switch it on here.`;
     case 'insecure':

@@ -36,7 +36,8 @@ export function columns(count: number, shape: number): number {
     const down = Math.ceil(count / across);
     // Pictures are 16:9: the smaller of the two fits limits them.
     const size = Math.min(shape / across / (16 / 9), 1 / down);
-    if (size > bestSize + 1e-9) {
+    // Where both are as large, side by side looks better than stacked.
+    if (size >= bestSize - 1e-9) {
       best = across;
       bestSize = size;
     }

@@ -56,9 +56,11 @@ export function endText(reason: EndReason | undefined): string {
 }
 
 /** Why a join did not work. */
-export function refusalText(refusal: Refusal): string {
+export function refusalText(refusal: Refusal, signedIn: boolean): string {
   const texts: Record<Refusal, string> = {
-    key: 'Hosting and speaking here needs a key. Sign in with a key, or watch.',
+    key: signedIn
+      ? 'The key you signed in with is not known here. Sign in with another one, or sign out and watch.'
+      : 'Hosting and speaking here needs a key. Sign in with a key, or watch.',
     forbidden: 'Your key may not do that here. Sign in with another one, or watch.',
     full: 'The stream is full. Try again when somebody has left.',
     taken: 'Somebody with this name is in the stream already. Choose another name.',
