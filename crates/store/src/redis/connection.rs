@@ -42,6 +42,7 @@ impl Link {
     /// Connects to `url`; fails at once when that does not work.
     pub(super) async fn connect(url: &str) -> Result<Self, StoreError> {
         let info = connection_info(url).map_err(|error| failed("connect", error))?;
+        provide_encryption();
         let client = Client::open(info).map_err(|error| failed("connect", error))?;
         probe(&client).await?;
         let config = ConnectionManagerConfig::new()
@@ -78,6 +79,18 @@ impl Link {
     ) -> Result<T, StoreError> {
         let mut manager = self.manager.clone();
         within(operation, async move { pipeline.query_async(&mut manager).await }).await
+    }
+
+    /// Makes scripts known to the server.
+    pub(super) async fn load_scripts(&self, scripts: &[&Script]) -> Result<(), StoreError> {
+        let mut manager = self.manager.clone();
+        let load = async move {
+            for script in scripts {
+                script.prepare_invoke().load_async(&mut manager).await?;
+            }
+            Ok(())
+        };
+        within("connect", load).await
     }
 
     /// A script: one round trip, three on a server that does not know it yet.
@@ -156,6 +169,14 @@ fn connection_info(url: &str) -> RedisResult<ConnectionInfo> {
     // The third protocol tells at once when the connection is lost, so that it is back before the next call.
     let redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
     Ok(info.set_tcp_settings(tcp).set_redis_settings(redis))
+}
+
+/// `rediss://` needs one implementation of encryption for the process; whatever the program chose stays.
+fn provide_encryption() {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // Somebody else may have been quicker: then that one is used.
+        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    }
 }
 
 /// Tries once, so that a wrong address or password is told at the start.

@@ -78,12 +78,14 @@ impl RedisStore {
         Layout::new(&config.prefix, 0)?;
         let link = Arc::new(Link::connect(&config.url).await?);
         let layout = Layout::new(&config.prefix, link.database())?;
+        let scripts = Scripts::new();
+        link.load_scripts(&scripts.all()).await?;
         let clock = Arc::new(Clock::start(&link).await?);
         let refresh = tokio::spawn(keep_time(clock.clone(), link.clone()));
         Ok(Self {
             notices: Notices::start(link.client().clone(), layout.clone()),
             refresh: Mutex::new(Some(refresh)),
-            scripts: Scripts::new(),
+            scripts,
             closed: AtomicBool::new(false),
             link,
             layout,

@@ -16,36 +16,34 @@ impl RedisStore {
     pub(super) async fn read_stream(&self, id: &StreamId, concern: Concern<'_>) -> Result<Loaded, StoreError> {
         const OPERATION: &str = "load";
         let layout = &self.layout;
-        let mut pipeline = redis::pipe();
-        pipeline.atomic();
-        pipeline.hget(layout.of_stream("head", id), "head").get(layout.of_stream("tombstone", id));
-        if let Some(sid) = concern.sid {
-            pipeline.hget(layout.of_stream("people", id), sid_field(sid));
-            pipeline.zscore(layout.of_stream("gone", id), sid_field(sid));
-        }
-        if let Some(identity) = concern.identity {
-            let (low, high) = Member::range(identity);
-            pipeline.zrangebylex(layout.of_stream("order", id), low, high);
-        }
-        if let Some(event) = concern.event {
-            pipeline.exists(layout.event(id, event));
-        }
-        let mut answers = Answers::new(OPERATION, self.link.pipeline(OPERATION, &pipeline).await?);
+        let head = layout.of_stream("head", id);
+        let keys = [
+            head.clone(),
+            layout.of_stream("tombstone", id),
+            layout.of_stream("people", id),
+            layout.of_stream("gone", id),
+            layout.of_stream("order", id),
+            // A key that is not asked for must still be of the slot.
+            concern.event.map_or(head, |event| layout.event(id, event)),
+        ];
+        let mut cmd = call(&self.scripts.load, &keys);
+        let (low, high) = concern.identity.map(Member::range).unwrap_or_default();
+        cmd.arg(concern.sid.map(sid_field).unwrap_or_default()).arg(low).arg(high);
+        let mut answers = Answers::new(OPERATION, self.link.script(OPERATION, &self.scripts.load, cmd).await?);
         let head: Option<Head> = answers.json("head")?;
         let tombstone: Option<Tombstone> = answers.json("tombstone")?;
-        let mut loaded = Loaded { tombstone: tombstone.filter(|_| head.is_none()), head, ..Loaded::default() };
-        if concern.sid.is_some() {
-            loaded.participant = answers.json("participant")?;
-            loaded.sid_gone = answers.next::<Option<f64>>()?.is_some_and(|until| self.is_ahead(until));
-        }
-        if concern.identity.is_some() {
-            let members = members(OPERATION, answers.next()?)?;
-            loaded.identity_sids = members.into_iter().filter(|m| m.person).map(|m| m.sid).collect();
-        }
-        if concern.event.is_some() {
-            loaded.event_known = answers.next()?;
-        }
-        Ok(loaded)
+        let participant = answers.json("participant")?;
+        let gone: Option<f64> = answers.next()?;
+        let connections = members(OPERATION, answers.next()?)?;
+        let known: bool = answers.next()?;
+        Ok(Loaded {
+            tombstone: tombstone.filter(|_| head.is_none()),
+            head,
+            participant,
+            sid_gone: gone.is_some_and(|until| self.is_ahead(until)),
+            identity_sids: connections.into_iter().filter(|m| m.person).map(|m| m.sid).collect(),
+            event_known: known && concern.event.is_some(),
+        })
     }
 
     pub(super) async fn read_heads(
@@ -66,11 +64,9 @@ impl RedisStore {
 
     pub(super) async fn read_full(&self, id: &StreamId) -> Result<Option<(Head, Vec<Participant>)>, StoreError> {
         const OPERATION: &str = "load_full";
-        let mut pipeline = redis::pipe();
-        pipeline.atomic();
-        pipeline.hget(self.layout.of_stream("head", id), "head").hvals(self.layout.of_stream("people", id));
-        let mut answers = Answers::new(OPERATION, self.link.pipeline(OPERATION, &pipeline).await?);
-        let Some(head) = answers.json("head")? else { return Ok(None) };
+        let Some((mut answers, head)) = self.read_whole(OPERATION, id, "people", &["HVALS"]).await? else {
+            return Ok(None);
+        };
         let values: Vec<Vec<u8>> = answers.next()?;
         let mut people: Vec<Participant> =
             values.iter().map(|json| decode(OPERATION, "participant", json)).collect::<Result<_, _>>()?;
@@ -80,11 +76,8 @@ impl RedisStore {
 
     pub(super) async fn read_state(&self, id: &StreamId) -> Result<Option<(Head, Vec<Identity>)>, StoreError> {
         const OPERATION: &str = "load_state";
-        let mut pipeline = redis::pipe();
-        pipeline.atomic();
-        pipeline.hget(self.layout.of_stream("head", id), "head").zrange(self.layout.of_stream("order", id), 0, -1);
-        let mut answers = Answers::new(OPERATION, self.link.pipeline(OPERATION, &pipeline).await?);
-        let Some(head) = answers.json("head")? else { return Ok(None) };
+        let whole = self.read_whole(OPERATION, id, "order", &["ZRANGE", "0", "-1"]).await?;
+        let Some((mut answers, head)) = whole else { return Ok(None) };
         let members = members(OPERATION, answers.next()?)?;
         let mut identities: Vec<Identity> = members.into_iter().filter(|m| m.person).map(|m| m.identity).collect();
         identities.dedup();
@@ -136,6 +129,24 @@ impl RedisStore {
         let scores: Vec<Option<f64>> = self.link.command("gone", cmd).await?;
         let gone = sids.iter().zip(scores).filter(|(_, until)| until.is_some_and(|until| self.is_ahead(until)));
         Ok(gone.map(|(sid, _)| sid.clone()).collect())
+    }
+
+    /// The head and what `command` gives of another key of the stream.
+    async fn read_whole(
+        &self,
+        operation: &'static str,
+        id: &StreamId,
+        key: &str,
+        command: &[&str],
+    ) -> Result<Option<(Answers, Head)>, StoreError> {
+        let keys = [self.layout.of_stream("head", id), self.layout.of_stream(key, id)];
+        let mut cmd = call(&self.scripts.whole, &keys);
+        cmd.arg(command);
+        let values: Option<Vec<Value>> = self.link.script(operation, &self.scripts.whole, cmd).await?;
+        let Some(values) = values else { return Ok(None) };
+        let mut answers = Answers::new(operation, values);
+        let head = answers.json("head")?;
+        Ok(head.map(|head| (answers, head)))
     }
 
     /// Whether a time stored as a score has not come yet.

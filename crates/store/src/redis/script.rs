@@ -11,6 +11,10 @@ pub(super) struct Scripts {
     pub(super) forget: Script,
     /// The newest members of several indexes.
     pub(super) index: Script,
+    /// What concerns one participant.
+    pub(super) load: Script,
+    /// A head and the whole list of people.
+    pub(super) whole: Script,
     /// A page of connections.
     pub(super) people: Script,
     /// Takes or renews a lease.
@@ -28,11 +32,19 @@ impl Scripts {
             commit: Script::new(concat!(include_str!("scripts/place.lua"), include_str!("scripts/commit.lua"))),
             forget: Script::new(concat!(include_str!("scripts/place.lua"), include_str!("scripts/forget.lua"))),
             index: Script::new(include_str!("scripts/index.lua")),
+            load: Script::new(include_str!("scripts/load.lua")),
+            whole: Script::new(include_str!("scripts/whole.lua")),
             people: Script::new(include_str!("scripts/people.lua")),
             lease: Script::new(include_str!("scripts/lease.lua")),
             release: Script::new(include_str!("scripts/release.lua")),
             swap: Script::new(include_str!("scripts/swap.lua")),
         }
+    }
+
+    /// Every one, to be loaded at the start.
+    pub(super) fn all(&self) -> [&Script; 9] {
+        let Self { commit, forget, index, load, whole, people, lease, release, swap } = self;
+        [commit, forget, index, load, whole, people, lease, release, swap]
     }
 }
 

@@ -1,0 +1,9 @@
+//! The cases, by what they are about.
+
+pub(crate) mod commits;
+pub(crate) mod histories;
+pub(crate) mod leases;
+pub(crate) mod lists;
+pub(crate) mod metas;
+pub(crate) mod notices;
+pub(crate) mod restarts;
