@@ -21,7 +21,9 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: true,
-    rollupOptions: { input: { index: entry('index.html'), room: entry('room.html') } },
+    rollupOptions: {
+      input: { index: entry('index.html'), room: entry('room.html'), embed: entry('embed.html') },
+    },
   },
   server: {
     proxy: Object.fromEntries(

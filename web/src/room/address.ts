@@ -1,17 +1,11 @@
 // Which stream an address names: `/room.html?streamId=…` or `/embed/…`. Pure.
 
-/** What the address asks for. */
-export interface Address {
-  streamId: string;
-  embed: boolean;
-}
-
 /** The stream of an address, `null` when it names none. */
-export function addressOf(path: string, search: string): Address | null {
+export function addressOf(path: string, search: string): string | null {
   const embedded = /^\/embed\/(.+?)\/?$/.exec(path)?.[1];
-  if (embedded !== undefined) return { streamId: decode(embedded), embed: true };
+  if (embedded !== undefined) return decode(embedded);
   const streamId = new URLSearchParams(search).get('streamId');
-  return streamId === null || streamId === '' ? null : { streamId, embed: false };
+  return streamId === null || streamId === '' ? null : streamId;
 }
 
 /** The link to send to somebody. */
