@@ -15,6 +15,8 @@ mod meta;
 mod notices;
 mod read;
 mod state;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::path::Path;
