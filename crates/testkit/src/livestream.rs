@@ -113,6 +113,11 @@ impl Livestream {
         self.process = None;
     }
 
+    /// SIGKILL, without waiting until it is gone.
+    pub fn kill_now(&self) {
+        self.process.as_ref().expect("it runs").signal(Signal::SIGKILL);
+    }
+
     /// SIGTERM, without waiting for what follows.
     pub fn terminate(&self) {
         self.process.as_ref().expect("it runs").signal(Signal::SIGTERM);

@@ -36,6 +36,6 @@ async fn both_clients_are_back_in_the_same_stream_and_nobody_is_counted_twice() 
     assert_eq!((&after["status"], &after["epoch"]), (&before["status"], &before["epoch"]));
     assert_eq!(after["peakParticipants"], 2, "somebody was counted twice");
     let connections = one.get("/streams/gold/participants").await.body;
-    assert_eq!(connections["participants"].as_array().unwrap().len(), 2, "{connections}");
+    assert_eq!(connections.as_array().unwrap().len(), 2, "{connections}");
     assert_versions_rise(&subscriber);
 }
