@@ -1,6 +1,6 @@
 //! Where streams are kept: one trait, two backends.
 //!
-//! [`embedded`] keeps everything in memory with redb underneath; [`redis`]
+//! [`EmbeddedStore`] keeps everything in memory with redb underneath; [`RedisStore`]
 //! keeps it in Redis or Valkey. Both pass one conformance suite. This crate
 //! commits decisions; it makes none, and it knows nothing of LiveKit.
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::io::tcp::TcpSettings;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline, ProtocolVersion,
-    RedisError, RedisResult, Script, ServerErrorKind, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline,
+    ProtocolVersion, RedisError, RedisResult, Script, ServerErrorKind, Value,
 };
 use tokio::time::timeout;
 
@@ -42,7 +42,9 @@ impl Link {
     /// Connects to `url`; fails at once when that does not work.
     pub(super) async fn connect(url: &str) -> Result<Self, StoreError> {
         let info = connection_info(url).map_err(|error| failed("connect", error))?;
-        provide_encryption();
+        if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+            provide_encryption();
+        }
         let client = Client::open(info).map_err(|error| failed("connect", error))?;
         probe(&client).await?;
         let config = ConnectionManagerConfig::new()
