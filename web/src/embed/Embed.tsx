@@ -24,9 +24,7 @@ import { clockText, endText, refusalText } from '../view/words';
 /** The page of an embed, with its connection. */
 export function embedPage(streamId: string, feed: Feed<StreamFeed>) {
   const session = new RoomSession(streamId, feed);
-  window.addEventListener('pagehide', (event) => {
-    if (!event.persisted) session.close();
-  });
+  session.closeWithPage();
   return (
     <PageProvider page={{ streamId, feed, session }}>
       <Embed />

@@ -6,7 +6,7 @@ import type { StreamFeed } from '../feed/stream';
 import { useNow } from '../lib/clock';
 import { useStore } from '../lib/store';
 import { RoomSession } from '../session/controller';
-import { claimIdentity, recallPlace } from '../session/identity';
+import { recallPlace } from '../session/identity';
 import { meOf } from '../session/state';
 import '@livekit/components-styles/components/participant';
 import '../styles/door.css';
@@ -23,10 +23,8 @@ import { StagePage } from './StagePage';
 /** The page, with its connection. A reload comes back to where it was. */
 export function roomPage(streamId: string, feed: Feed<StreamFeed>) {
   const session = new RoomSession(streamId, feed);
-  void comeBack(streamId, session);
-  window.addEventListener('pagehide', (event) => {
-    if (!event.persisted) session.close();
-  });
+  comeBack(streamId, session);
+  session.closeWithPage();
   return (
     <PageProvider page={{ streamId, feed, session }}>
       <RoomPage />
@@ -34,11 +32,11 @@ export function roomPage(streamId: string, feed: Feed<StreamFeed>) {
   );
 }
 
-async function comeBack(streamId: string, session: RoomSession): Promise<void> {
+function comeBack(streamId: string, session: RoomSession): void {
   const place = recallPlace(streamId);
-  if (place === null || !place.inside || !(await claimIdentity(place.identity))) return;
+  if (place === null || !place.inside) return;
   const { identity, name, role, token, camera, microphone } = place;
-  await session.comeBack({ identity, name, role }, token, { camera, microphone });
+  void session.comeBack({ identity, name, role }, token, { camera, microphone });
 }
 
 function RoomPage() {

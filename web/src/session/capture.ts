@@ -1,6 +1,7 @@
-// How large the camera's picture is, and what the room does with it. Pure.
+// How large the camera's picture is, and how rooms are opened.
 
-import type { RoomOptions, VideoResolution } from 'livekit-client';
+import { type RoomOptions, setLogLevel, type VideoResolution } from 'livekit-client';
+import { recall } from '../lib/storage';
 
 /** Height of the picture, in lines. */
 export type CameraSize = 360 | 720 | 1080;
@@ -13,10 +14,19 @@ export function captureSize(size: CameraSize): VideoResolution {
   return { width: Math.round((size * 16) / 9), height: size, frameRate: size === 360 ? 20 : 30 };
 }
 
+/**
+ * What goes wrong is said on the page; LiveKit's own words are for whoever looks for a fault:
+ * `localStorage.setItem('livestream.debug', 'true')`.
+ */
+export function quietLiveKit(): void {
+  setLogLevel(recall<boolean>('local', 'debug') === true ? 'debug' : 'silent');
+}
+
 /** How rooms are opened. Local tracks outlive a lost connection, because they are published again after it. */
 export const ROOM_OPTIONS: RoomOptions = {
   adaptiveStream: true,
   dynacast: true,
   stopLocalTrackOnUnpublish: false,
-  disconnectOnPageLeave: true,
+  // The page says goodbye itself: LiveKit's way cannot be told from somebody who leaves.
+  disconnectOnPageLeave: false,
 };

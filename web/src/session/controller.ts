@@ -11,10 +11,10 @@ import { createStore, type Readable } from '../lib/store';
 import { wait } from '../lib/wait';
 import type { MediaFacts } from '../view/room';
 import { roleOf } from './attributes';
-import { ROOM_OPTIONS } from './capture';
+import { quietLiveKit, ROOM_OPTIONS } from './capture';
 import { ChatWire } from './chat-wire';
 import { causeOf } from './disconnect';
-import { keepPlace } from './identity';
+import { claimIdentity, keepPlace } from './identity';
 import { LocalTracks } from './local-tracks';
 import { type Notices as NoticeList, noNotices, reduceNotices } from './notices';
 import {
@@ -60,6 +60,7 @@ export class RoomSession {
     readonly streamId: string,
     private readonly feed: Readable<StreamFeed>,
   ) {
+    quietLiveKit();
     this.#stop = [
       feed.subscribe(() => this.#streamChanged()),
       watchRoom(this.room, {
@@ -116,7 +117,9 @@ export class RoomSession {
     const signal = this.#begin();
     this.#sending = sending;
     this.#state.dispatch({ type: 'come-back', now: Date.now(), me });
-    await this.#rejoin(token, signal);
+    if (await claimIdentity(me.identity)) return this.#rejoin(token, signal);
+    // A duplicate of a tab that is still there: it may join as somebody else.
+    if (!signal.aborted) this.reset();
   }
 
   /** Leaves for good. */
@@ -165,6 +168,14 @@ export class RoomSession {
     this.#running.abort();
     this.#local.stop();
     void this.room.disconnect();
+  }
+
+  /** Ends with the page. A page that the browser brings back from its cache starts anew. */
+  closeWithPage(): void {
+    window.addEventListener('pagehide', () => this.close());
+    window.addEventListener('pageshow', (event) => {
+      if (event.persisted) window.location.reload();
+    });
   }
 
   #begin(): AbortSignal {

@@ -51,16 +51,23 @@ export function shorten(text: string, bytes: number): string {
   return short;
 }
 
+/** How long the page before a reload may take to let go. */
+const CLAIM_MS = 4_000;
+
+/** What this page holds already: a lock is not given twice. */
+const claimed = new Set<string>();
+
 /**
  * Whether this tab may use the remembered identity. A duplicated tab has a copy of the session's
  * storage; both using one identity would push each other out for ever. The lock is held until the
  * page goes away. A page that is just being reloaded may hold it a moment longer, hence the wait.
  */
 export async function claimIdentity(identity: string): Promise<boolean> {
-  if (!window.isSecureContext || !('locks' in navigator)) return true;
+  if (!window.isSecureContext || !('locks' in navigator) || claimed.has(identity)) return true;
   return new Promise((resolve) => {
     navigator.locks
-      .request(`livestream:identity:${identity}`, { signal: AbortSignal.timeout(600) }, () => {
+      .request(`livestream:identity:${identity}`, { signal: AbortSignal.timeout(CLAIM_MS) }, () => {
+        claimed.add(identity);
         resolve(true);
         return new Promise(() => undefined);
       })
