@@ -257,6 +257,16 @@ impl From<HubError> for Problem {
 impl From<WebhookFailure> for Problem {
     fn from(failure: WebhookFailure) -> Self {
         match failure {
+            WebhookFailure::NotLiveKit(error) if !error.is_unauthorized() => {
+                let mut details = Self::new(
+                    StatusCode::BAD_REQUEST,
+                    "invalid_request",
+                    "Invalid request",
+                    "the webhook's body must be LiveKit's WebhookEvent as JSON",
+                );
+                details.cause = Some(chain(&error));
+                details.into()
+            }
             WebhookFailure::NotLiveKit(error) => {
                 let mut details = Self::new(
                     StatusCode::UNAUTHORIZED,

@@ -295,6 +295,8 @@ pub(crate) struct StreamDetails<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     end_without_publisher: Option<u32>,
+    /// Of the members that can be changed: `<epoch>-s<n>`.
+    settings_tag: String,
     #[schema(value_type = String)]
     epoch: &'a Epoch,
     version: u64,
@@ -323,6 +325,7 @@ impl<'a> From<&'a Head> for StreamDetails<'a> {
             empty_timeout: head.settings.empty_timeout,
             max_duration: head.settings.max_duration,
             end_without_publisher: head.settings.end_without_publisher,
+            settings_tag: head.settings_tag(),
             epoch: &head.epoch,
             version: head.version,
         }

@@ -228,7 +228,15 @@ pub(crate) async fn get_stream(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let head = state.orchestrator.get_stream(&id).await?;
-    tagged(&headers, &head.tag(), &StreamDetails::from(&head))
+    tagged(&headers, &details_tag(&head), &StreamDetails::from(&head))
+}
+
+/// The version, and once settings were changed their number too: not every change of them raises the version.
+fn details_tag(head: &Head) -> String {
+    match head.settings_version {
+        0 => head.tag(),
+        changes => format!("{}-s{changes}", head.tag()),
+    }
 }
 
 /// Shows the state of a stream.

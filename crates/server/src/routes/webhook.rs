@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
+use orchestrator::WebhookFailure;
 
 use crate::body;
 use crate::problem::Problem;
@@ -32,8 +33,8 @@ pub(crate) async fn receive_webhook(
         }
         Err(failure) => {
             let verdict = match &failure {
-                orchestrator::WebhookFailure::NotLiveKit(_) => "unauthorized",
-                orchestrator::WebhookFailure::NotApplied(_) => "failed",
+                WebhookFailure::NotLiveKit(error) => error.verdict(),
+                WebhookFailure::NotApplied(_) => "failed",
             };
             state.meters.webhook("unknown", verdict);
             Err(failure.into())
