@@ -12,6 +12,8 @@ use crate::config::manual;
 pub(crate) enum Action {
     /// Run the orchestrator.
     Serve,
+    /// Run the embedded media server alone.
+    ServeMedia,
     /// Print the effective configuration.
     ShowConfig,
     /// Print the manual.
@@ -50,6 +52,7 @@ fn action(matches: &ArgMatches) -> Action {
     match matches.subcommand() {
         Some(("config", inner)) if inner.get_flag("defaults") => Action::ShowDefaults,
         Some(("config", _)) => Action::ShowConfig,
+        Some(("media", _)) => Action::ServeMedia,
         _ => Action::Serve,
     }
 }
@@ -68,6 +71,8 @@ fn command() -> Command {
         .arg(
             Arg::new("defaults").long("defaults").action(ArgAction::SetTrue).help("Prints the manual of all settings"),
         );
+    let media = Command::new("media")
+        .about("Runs the embedded, LiveKit-compatible media server alone, on MEDIA_PORT and MEDIA_UDP_PORT");
     let file = Arg::new("config")
         .long("config")
         .value_name("FILE")
@@ -83,6 +88,7 @@ fn command() -> Command {
         .arg(file)
         .args(manual::settings().into_iter().map(flag))
         .subcommand(config)
+        .subcommand(media)
 }
 
 fn flag(setting: manual::Setting) -> Arg {
@@ -115,6 +121,7 @@ mod tests {
         assert_eq!(cli.action, Action::ShowConfig);
         assert_eq!((cli.flags["port"].as_str(), cli.flags["redis_prefix"].as_str()), ("1", "x"));
         assert_eq!(parsed("livestream").unwrap().action, Action::Serve);
+        assert_eq!(parsed("livestream media").unwrap().action, Action::ServeMedia);
         assert_eq!(parsed("livestream config --defaults").unwrap().action, Action::ShowDefaults);
     }
 

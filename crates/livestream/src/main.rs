@@ -4,6 +4,7 @@
 mod cli;
 mod config;
 mod logs;
+mod media;
 mod pages;
 mod serve;
 mod signals;
@@ -49,6 +50,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let loaded = config::load(cli.flags, cli.file.as_deref()).map_err(Failure::Config)?;
     match cli.action {
         Action::ShowConfig => show(&loaded),
+        Action::ServeMedia => serve_media(&loaded.config().map_err(Failure::Config)?),
         Action::Serve | Action::ShowDefaults => serve(&loaded.config().map_err(Failure::Config)?),
     }
 }
@@ -60,15 +62,13 @@ fn show(loaded: &Loaded) -> Result<(), Failure> {
 }
 
 fn serve(config: &Config) -> Result<(), Failure> {
-    let Some(livekit) = &config.livekit else {
-        return Err(Failure::Config(ConfigError(vec![
-            "LIVEKIT_HOST must be set (with LIVEKIT_API_KEY and LIVEKIT_API_SECRET): the URL of a LiveKit server, \
-             such as http://127.0.0.1:7880"
-                .to_owned(),
-        ])));
-    };
     logs::start(&config.log);
-    serve::run(config, livekit).map_err(Failure::Run)
+    serve::run(config).map_err(Failure::Run)
+}
+
+fn serve_media(config: &Config) -> Result<(), Failure> {
+    logs::start(&config.log);
+    serve::run_media(config).map_err(Failure::Run)
 }
 
 fn print(text: &str) -> anyhow::Result<()> {

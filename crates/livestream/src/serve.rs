@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use hub::{Hub, HubSettings};
@@ -13,14 +14,23 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, LiveKit, StoreChoice};
+use crate::media::EmbeddedMedia;
 use crate::pages;
 use crate::signals::Signals;
 
 /// Runs until a signal.
-pub(crate) fn run(config: &Config, livekit: &LiveKit) -> anyhow::Result<()> {
+pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
+    runtime()?.block_on(serve(config))
+}
+
+/// Runs the media server alone, until a signal.
+pub(crate) fn run_media(config: &Config) -> anyhow::Result<()> {
+    runtime()?.block_on(serve_media(config))
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     raise_file_limit();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("can't start threads")?;
-    runtime.block_on(serve(config, livekit))
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("can't start threads")
 }
 
 /// Every subscriber is a socket: the soft limit of most systems is too low, and the hard one is there to be used.
@@ -31,30 +41,62 @@ fn raise_file_limit() {
     }
 }
 
-async fn serve(config: &Config, livekit: &LiveKit) -> anyhow::Result<()> {
+async fn serve(config: &Config) -> anyhow::Result<()> {
     let signals = Signals::listen().context("can't listen to signals")?;
     let recorder = server::install_metrics();
     // The port comes first: a second instance started by mistake must not touch the store.
     let listener = bind(config.api.listen).await?;
     let address = listener.local_addr()?;
+    let media = media(config, address).await?;
+    let (livekit, side) = match (&media, &config.livekit) {
+        (Some(media), _) => (media.livekit().clone(), media.side()),
+        (None, Some(livekit)) => (livekit.clone(), MediaSide::External),
+        (None, None) => anyhow::bail!("there is no media server"),
+    };
     let store = open(&config.store).await?;
-    let orchestrator = Orchestrator::start(parts(config, livekit, store.clone())?).await?;
+    let orchestrator = Orchestrator::start(parts(config, &livekit, side, store.clone())?).await?;
     let hub = Hub::new(store.clone(), Arc::new(SseEncoder), HubSettings::default());
-    let config = server_config(config, livekit);
+    let config = server_config(config, &livekit, media.is_some());
     let limit = config.shutdown_timeout;
-    let pages = pages::embedded();
-    let state = AppState::new(orchestrator.clone(), hub.clone(), config, pages, recorder);
+    let state = AppState::new(orchestrator.clone(), hub.clone(), config, pages::embedded(), recorder);
+    let app = server::app(state.clone(), media.as_ref().map(EmbeddedMedia::router));
     tracing::info!(url = format!("http://{address}"), "listening");
 
     let stop = CancellationToken::new();
     let on_signal = tokio::spawn(stop_on(signals, stop.clone()));
-    // Leases are given back while the listener still says 503 to whatever is new.
-    let before_close = orchestrator.shutdown(limit);
-    server::serve(listener, server::app(state.clone(), None), state, stop, before_close).await;
+    let before_close = wind_down(orchestrator, media, limit);
+    server::serve(listener, app, state, stop, before_close).await;
     on_signal.abort();
     hub.close().await;
     store.close().await;
     tracing::info!("ended");
+    Ok(())
+}
+
+/// Leases are given back and clients told to come back while the listener still says 503 to whatever is new.
+async fn wind_down(orchestrator: Orchestrator, media: Option<EmbeddedMedia>, limit: Duration) {
+    if let Some(media) = &media {
+        media.begin_drain();
+    }
+    orchestrator.shutdown(limit / 4).await;
+    if let Some(media) = media {
+        media.shutdown(limit / 4).await;
+    }
+}
+
+/// The embedded media server, unless there is a LiveKit.
+async fn media(config: &Config, api: SocketAddr) -> anyhow::Result<Option<EmbeddedMedia>> {
+    match config.livekit {
+        Some(_) => Ok(None),
+        None => EmbeddedMedia::start(&config.embedded, api.ip(), Some(api)).await.map(Some),
+    }
+}
+
+async fn serve_media(config: &Config) -> anyhow::Result<()> {
+    let mut signals = Signals::listen().context("can't listen to signals")?;
+    let media = EmbeddedMedia::start(&config.embedded, config.api.listen.ip(), None).await?;
+    tracing::info!(signal = signals.next().await, "asked to end");
+    media.shutdown(config.api.shutdown_timeout).await;
     Ok(())
 }
 
@@ -98,7 +140,7 @@ async fn open(choice: &StoreChoice) -> anyhow::Result<Arc<dyn Store>> {
     }
 }
 
-fn parts(config: &Config, livekit: &LiveKit, store: Arc<dyn Store>) -> anyhow::Result<Parts> {
+fn parts(config: &Config, livekit: &LiveKit, side: MediaSide, store: Arc<dyn Store>) -> anyhow::Result<Parts> {
     let LiveKit { host, api_key, api_secret, .. } = livekit;
     let rooms =
         rooms::LiveKit::new(host, api_key, api_secret, config.media.timeout).context("can't talk to LiveKit")?;
@@ -114,19 +156,19 @@ fn parts(config: &Config, livekit: &LiveKit, store: Arc<dyn Store>) -> anyhow::R
             sweep_calls_per_second: config.sweep_calls,
             ..JobSettings::default()
         },
-        media_side: MediaSide::External,
+        media_side: side,
         deployment: config.deployment.clone(),
     })
 }
 
-fn server_config(config: &Config, livekit: &LiveKit) -> ServerConfig {
+fn server_config(config: &Config, livekit: &LiveKit, embedded: bool) -> ServerConfig {
     let api = &config.api;
     let public = livekit.public_url.as_ref().map(rooms::LiveKitHost::ws_url);
     ServerConfig {
         auth: api.keys.clone().map_or(Auth::Off, Auth::Keys),
         cors_origins: api.cors_origins.clone(),
         trusted_proxies: api.trusted_proxies.clone(),
-        media_url: MediaUrl::choose(public.as_deref(), false, Some(&livekit.host.ws_url())),
+        media_url: MediaUrl::choose(public.as_deref(), embedded, Some(&livekit.host.ws_url())),
         embed_ancestors: api.embed_ancestors.clone(),
         sse_heartbeat: api.sse_heartbeat,
         sse_max_age: api.sse_max_age,

@@ -21,7 +21,7 @@ pub(crate) fn problems(config: &Config) -> Vec<String> {
         ),
         (rules.max_retention < rules.retention, "MAX_RETENTION must be at least RETENTION"),
         (
-            embedded && api.listen.port() != 0 && api.listen.port() == media.port,
+            embedded && api.listen.port() != 0 && api.listen.port() == config.embedded.port,
             "MEDIA_PORT must differ from PORT: signalling is served on PORT too",
         ),
     ];

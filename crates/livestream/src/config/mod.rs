@@ -29,8 +29,10 @@ use sources::{Inputs, Values};
 pub(crate) struct Config {
     /// The listening side.
     pub(crate) api: Api,
-    /// LiveKit; `None`: nobody said where it is.
+    /// LiveKit; `None`: the embedded media server.
     pub(crate) livekit: Option<LiveKit>,
+    /// The embedded media server, used only without a LiveKit.
+    pub(crate) embedded: Embedded,
     /// How LiveKit is used.
     pub(crate) media: Media,
     /// Where the state is kept.
@@ -94,10 +96,23 @@ pub(crate) struct Media {
     pub(crate) timeout: Duration,
     /// Life of a join token.
     pub(crate) token_life: Duration,
-    /// TCP port of the embedded media server's own signalling.
+}
+
+/// The embedded media server.
+#[derive(Clone, PartialEq)]
+pub(crate) struct Embedded {
+    /// TCP port of its own signalling.
     pub(crate) port: u16,
-    /// UDP port of the embedded media server.
+    /// UDP port of the media.
     pub(crate) udp_port: u16,
+    /// Addresses told to clients; none: those that are listened on.
+    pub(crate) addresses: Vec<IpAddr>,
+    /// What clients are given; `None`: the host they asked.
+    pub(crate) public_url: Option<LiveKitHost>,
+    /// Its key and secret; `None`: made once and kept in `data_dir`.
+    pub(crate) key: Option<(String, String)>,
+    /// Where the key and the id of this media server are kept.
+    pub(crate) data_dir: PathBuf,
 }
 
 /// Where the state is kept.
@@ -206,6 +221,12 @@ impl fmt::Debug for LiveKit {
             .field("host", &self.host.http_url())
             .field("api_key", &self.api_key)
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Embedded").field("port", &self.port).field("udp_port", &self.udp_port).finish_non_exhaustive()
     }
 }
 

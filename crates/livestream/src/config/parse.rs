@@ -113,6 +113,11 @@ pub(crate) fn networks(text: &str) -> Parsed<Vec<IpNet>> {
         .collect()
 }
 
+/// Addresses of this machine or of a router in front of it.
+pub(crate) fn addresses(text: &str) -> Parsed<Vec<IpAddr>> {
+    items(text).map(|item| item.parse().map_err(|_| "must be IP addresses separated by commas".to_owned())).collect()
+}
+
 /// Keys of callers.
 pub(crate) fn api_keys(text: &str) -> Parsed<Vec<ApiKey>> {
     let expected = "must be name:scope:sha256hex with scope `admin` or `read`, several separated by commas";

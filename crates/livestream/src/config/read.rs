@@ -9,7 +9,7 @@ use server::ApiKey;
 use super::parse::{self, Parsed};
 use super::show::masked;
 use super::sources::Values;
-use super::{Api, Config, ConfigError, LiveKit, Log, LogFormat, Media, StoreChoice};
+use super::{Api, Config, ConfigError, Embedded, LiveKit, Log, LogFormat, Media, StoreChoice};
 
 /// Who decides whether callers need keys.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +62,8 @@ impl Reader<'_> {
 
 fn config(reader: &mut Reader<'_>) -> Option<Config> {
     // Every group is read before any is given up, so that all problems are found at once.
-    let (api, livekit, media) = (api(reader), livekit(reader), media(reader));
+    let (api, media) = (api(reader), media(reader));
+    let (livekit, embedded) = (livekit(reader), embedded(reader));
     let (store, rules, log) = (store(reader), rules(reader), log(reader));
     let deployment = reader.optional("deployment_id", parse::prefix);
     let sweep_interval = reader.required("sweep_interval", parse::seconds);
@@ -71,6 +72,7 @@ fn config(reader: &mut Reader<'_>) -> Option<Config> {
     Some(Config {
         api: api?,
         livekit: livekit?,
+        embedded: embedded?,
         media: media?,
         store: store?,
         deployment: deployment?.map(DeploymentId),
@@ -147,19 +149,45 @@ fn livekit(reader: &mut Reader<'_>) -> Option<Option<LiveKit>> {
     let Some(host) = host else { return Some(None) };
     match (key?, secret?) {
         (Some(api_key), Some(api_secret)) => Some(Some(LiveKit { host, public_url, api_key, api_secret })),
-        (key, _) => {
-            let missing = if key.is_none() { "LIVEKIT_API_KEY" } else { "LIVEKIT_API_SECRET" };
-            reader.problems.push(format!("LIVEKIT_HOST needs {missing} too"));
+        (None, None) => {
+            reader.problems.push("LIVEKIT_HOST needs LIVEKIT_API_KEY and LIVEKIT_API_SECRET too".to_owned());
             None
         }
+        // Half a pair is a problem with or without a host, and told once.
+        _ => None,
     }
 }
 
 fn media(reader: &mut Reader<'_>) -> Option<Media> {
     let timeout = reader.required("livekit_timeout", parse::seconds);
     let token_life = reader.required("token_life", parse::seconds);
+    Some(Media { timeout: timeout?, token_life: token_life? })
+}
+
+fn embedded(reader: &mut Reader<'_>) -> Option<Embedded> {
     let (port, udp_port) = (reader.required("media_port", parse::port), reader.required("media_udp_port", parse::port));
-    Some(Media { timeout: timeout?, token_life: token_life?, port: port?, udp_port: udp_port? })
+    let addresses = reader.optional("media_addresses", parse::addresses);
+    let public_url = reader.optional("livekit_public_url", parse::livekit_host);
+    let key = reader.optional("livekit_api_key", parse::text);
+    let secret = reader.optional("livekit_api_secret", parse::text);
+    let data_dir = reader.required("data_dir", |text| Ok(PathBuf::from(text)));
+    let key = match (key?, secret?) {
+        (Some(key), Some(secret)) => Some((key, secret)),
+        (None, None) => None,
+        (key, _) => {
+            let (given, missing) = if key.is_some() { ("KEY", "SECRET") } else { ("SECRET", "KEY") };
+            reader.problems.push(format!("LIVEKIT_API_{given} needs LIVEKIT_API_{missing} too"));
+            return None;
+        }
+    };
+    Some(Embedded {
+        port: port?,
+        udp_port: udp_port?,
+        addresses: addresses?.unwrap_or_default(),
+        public_url: public_url?,
+        key,
+        data_dir: data_dir?,
+    })
 }
 
 fn store(reader: &mut Reader<'_>) -> Option<StoreChoice> {
