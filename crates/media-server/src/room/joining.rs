@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use livekit_protocol as proto;
 use livekit_protocol::DisconnectReason;
+use livekit_protocol::client_info::Sdk;
 use livekit_protocol::leave_request::Action;
 use livekit_protocol::participant_info::State;
 use livekit_protocol::signal_response::Message;
@@ -21,6 +22,9 @@ pub(super) const REFRESH_EVERY: Duration = Duration::from_secs(300);
 
 /// Time a resumed session has to get its media connection back.
 const RESUME_MEDIA: Duration = Duration::from_secs(15);
+
+/// How long the first offer of a Go client is kept back at least.
+const HOLD_FOR_GO: Duration = Duration::from_millis(50);
 
 /// Why nobody joined. Only `ServerFull` is worth retrying.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -193,11 +197,30 @@ impl Rooms {
             self.add_track(now, id, request);
         }
         if let Some(offer) = offer {
-            self.media(sfu::Command::Offer { participant: id, id: offer.id, sdp: offer.sdp });
+            self.first_offer(now, id, offer);
         }
         self.refresh_token(now, id);
         self.subscribe_to_all(id);
         self.announce(now, id);
+    }
+
+    /// Answers the offer that came with a join, for some clients a little later.
+    fn first_offer(&mut self, now: Now, id: ParticipantId, offer: proto::SessionDescription) {
+        // The Go SDK applies its own offer after it began to read, and loses an answer that is there already.
+        if self.participants[&id].client.sdk() == Sdk::Go
+            && let Some(p) = self.participants.get_mut(&id)
+        {
+            p.held_offer = Some((now.at + HOLD_FOR_GO, offer));
+        } else {
+            self.media(sfu::Command::Offer { participant: id, id: offer.id, sdp: offer.sdp });
+        }
+    }
+
+    /// Passes on an offer that was kept back.
+    pub(super) fn release_offer(&mut self, id: ParticipantId) {
+        if let Some((_, offer)) = self.participants.get_mut(&id).and_then(|p| p.held_offer.take()) {
+            self.media(sfu::Command::Offer { participant: id, id: offer.id, sdp: offer.sdp });
+        }
     }
 
     #[expect(clippy::too_many_arguments, reason = "a constructor of a plain record")]
@@ -236,6 +259,7 @@ impl Rooms {
             conn: Some(conn),
             deadline: Some((now.at + self.settings.timeouts.join, DisconnectReason::JoinFailure)),
             refresh_at: now.at + REFRESH_EVERY,
+            held_offer: None,
             tracks: Vec::new(),
             has_published: false,
             queued_tracks: VecDeque::new(),
@@ -311,9 +335,6 @@ impl Rooms {
         );
         self.send_everyone(id);
         self.refresh_token(now, id);
-        if params.dialect == Dialect::Dual {
-            self.media(sfu::Command::RestartIce(id));
-        }
         self.media(sfu::Command::Renegotiate(id));
         if let Some(state) = params.sync_state {
             self.sync_state(now, id, state);

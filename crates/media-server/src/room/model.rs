@@ -73,6 +73,8 @@ pub(super) struct Participant {
     pub deadline: Option<(Instant, proto::DisconnectReason)>,
     /// When its token is next refreshed.
     pub refresh_at: Instant,
+    /// Its first offer, kept back until this time.
+    pub held_offer: Option<(Instant, proto::SessionDescription)>,
     /// Tracks it announced, in order.
     pub tracks: Vec<TrackId>,
     /// Media of a track of it arrived at some time of the session.

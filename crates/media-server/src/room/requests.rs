@@ -34,7 +34,10 @@ impl Rooms {
             return;
         };
         match message {
-            Asked::Offer(d) => self.media(sfu::Command::Offer { participant: id, id: d.id, sdp: d.sdp }),
+            Asked::Offer(d) => {
+                self.release_offer(id);
+                self.media(sfu::Command::Offer { participant: id, id: d.id, sdp: d.sdp });
+            }
             Asked::Answer(d) => self.media(sfu::Command::Answer { participant: id, id: d.id, sdp: d.sdp }),
             Asked::Trickle(trickle) => self.trickle(id, &trickle),
             Asked::AddTrack(request) => self.add_track(now, id, request),

@@ -719,6 +719,32 @@ fn speakers_are_told_to_themselves_and_their_viewers() {
 }
 
 #[test]
+fn the_first_offer_of_a_go_client_is_answered_a_moment_later() {
+    let offer = |id| proto::SessionDescription { id, sdp: "v=0".into(), ..Default::default() };
+    let offers = |w: &World| -> Vec<u32> {
+        let id = |c: &sfu::Command| if let sfu::Command::Offer { id, .. } = c { Some(*id) } else { None };
+        w.media.iter().filter_map(id).collect()
+    };
+    let mut w = world();
+    let mut go = JoinParams { offer: Some(offer(1)), ..params(Dialect::Single) };
+    w.try_join(grant("js"), go.clone()).unwrap();
+    assert_eq!(offers(&w), [1]);
+    w.media.clear();
+    go.client.sdk = proto::client_info::Sdk::Go.into();
+    let conn = w.try_join(grant("go"), go.clone()).unwrap();
+    assert!(offers(&w).is_empty());
+    w.pass(0.2);
+    assert_eq!(offers(&w), [1]);
+    w.media.clear();
+    let conn2 = w.try_join(grant("go2"), go).unwrap();
+    let who = Who { conn: conn2, id: w.rooms.conns[&conn2], sid: String::new() };
+    w.ask(&who, Ask::Offer(offer(2)));
+    w.pass(0.2);
+    assert_eq!(offers(&w), [1, 2], "in order, once");
+    assert_ne!(conn, conn2);
+}
+
+#[test]
 fn pings_are_answered_in_milliseconds() {
     let mut w = world();
     let ann = w.enter("ann");

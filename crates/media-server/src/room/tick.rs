@@ -16,8 +16,12 @@ impl Rooms {
                 self.remove(now, id, reason, Some(action_after(reason)));
                 continue;
             }
+            let held = p.held_offer.as_ref().is_some_and(|(until, _)| now.at >= *until);
             if now.at >= p.refresh_at {
                 self.refresh_token(now, id);
+            }
+            if held {
+                self.release_offer(id);
             }
             self.give_up_waiting(now, id);
         }
