@@ -20,7 +20,8 @@ pub struct Config {
     /// [`Event::NegotiationFailed`](crate::Event::NegotiationFailed). LiveKit: 15 s.
     pub answer_timeout: Duration,
 
-    /// How long changes are gathered before a new negotiation is asked for. LiveKit: 150 ms.
+    /// How long changes are gathered before a new negotiation is asked for. LiveKit: 150 ms; less shows a new track
+    /// sooner, and what comes a little later is gathered anyway while the first negotiation is under way.
     pub negotiation_delay: Duration,
 
     /// Reliable messages of one participant that may wait until its channel is writable, in bytes. One more is reported
@@ -57,7 +58,7 @@ impl Config {
             disconnected_after: Duration::from_secs(10),
             failed_after: Duration::from_secs(15),
             answer_timeout: Duration::from_secs(15),
-            negotiation_delay: Duration::from_millis(150),
+            negotiation_delay: Duration::from_millis(50),
             data_queue_bytes: 4 << 20,
             max_message_size: 65_535,
             max_sdp_bytes: 1 << 20,

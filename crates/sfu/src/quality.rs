@@ -28,8 +28,8 @@ impl Measured {
     }
 
     /// Notes what was lost of a stream that a publisher sends.
-    pub(crate) fn up(&mut self, loss: Option<f32>, jitter: Duration) {
-        self.link.loss_up = self.link.loss_up.max(loss.unwrap_or(0.0));
+    pub(crate) fn up(&mut self, loss: f32, jitter: Duration) {
+        self.link.loss_up = self.link.loss_up.max(loss);
         self.link.jitter = self.link.jitter.max(jitter);
     }
 

@@ -130,6 +130,8 @@ pub(crate) struct PendingOffer {
 pub(crate) struct Counted {
     /// NACKs.
     pub(crate) nacks: u64,
+    /// Packets.
+    pub(crate) packets: u64,
     /// Packets lost.
     pub(crate) lost: u64,
 }

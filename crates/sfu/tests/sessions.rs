@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::{Network, World, judge_video};
 use sfu::{
-    Command, DataChannel, Error, Event, MediaKind, NewParticipant, ParticipantId, PeerMode, RoomId, Target, TrackId,
-    TransportState,
+    Command, ConnectionQuality, DataChannel, Error, Event, MediaKind, NewParticipant, ParticipantId, PeerMode, RoomId,
+    Target, TrackId, TransportState,
 };
 
 /// Runs one test with clients of each kind.
@@ -37,6 +37,7 @@ both_modes!(
     speakers_are_found,
     nothing_is_left_of_those_who_go,
     a_client_that_closes_is_noticed,
+    connection_quality_follows_the_network,
 );
 
 /// The SSRCs in the latest description of a viewer, and its sections.
@@ -260,6 +261,66 @@ fn a_client_that_closes_is_noticed(mode: PeerMode) {
     world.client(id).publisher.rtc.close().unwrap();
     world.run_ms(200);
     assert_eq!(world.state(id, Target::Publisher), Some(TransportState::Closed));
+}
+
+fn connection_quality_follows_the_network(mode: PeerMode) {
+    let (mut world, publisher, _, _) = World::with_video(13, mode);
+    let quality = |world: &World| {
+        world.events.iter().rev().find_map(|event| match event {
+            Event::Quality { participant, quality, .. } if *participant == publisher => Some(*quality),
+            _ => None,
+        })
+    };
+    world.run_until("excellent", |world| quality(world) == Some(ConnectionQuality::Excellent));
+    world.network.loss_up = 0.15;
+    world.run_until("not excellent", |world| {
+        matches!(quality(world), Some(ConnectionQuality::Good | ConnectionQuality::Poor))
+    });
+    world.network.loss_up = 0.0;
+    world.run_until("excellent again", |world| quality(world) == Some(ConnectionQuality::Excellent));
+    world.cut.push(publisher);
+    world.run_until("lost", |world| quality(world) == Some(ConnectionQuality::Lost));
+}
+
+#[test]
+fn our_offers_name_every_track_and_prefer_its_codec() {
+    let mut world = World::new(27);
+    let publisher = world.join_and_connect(1, PeerMode::Dual);
+    let viewer = world.join_and_connect(2, PeerMode::Dual);
+    for (id, codec) in [(50, sfu::Codec::H264), (51, sfu::Codec::Vp8)] {
+        let track = common::new_track(TrackId(id), publisher, &format!("cid-{id}"), MediaKind::Video);
+        world.command(Command::AddTrack(sfu::NewTrack { codec: Some(codec), ..track }));
+        world.subscribe(viewer, TrackId(id));
+    }
+    world.run_ms(500);
+    let offer = |world: &World| {
+        let offers = world.events.iter().rev().filter_map(|event| match event {
+            Event::Offer { participant, sdp, tracks, .. } if *participant == viewer => {
+                Some((sdp.clone(), tracks.clone()))
+            }
+            _ => None,
+        });
+        offers.into_iter().next().unwrap()
+    };
+    let section = |sdp: &str, mid: &str| {
+        sdp.split("\nm=").find(|section| section.contains(&format!("a=mid:{mid}\r"))).unwrap().to_owned()
+    };
+    let (sdp, tracks) = offer(&world);
+    let sids: Vec<&str> = tracks.iter().map(|(_, sid)| sid.as_str()).collect();
+    assert_eq!(sids, ["TR_50", "TR_51"]);
+    for ((mid, sid), codec) in tracks.iter().zip(["H264", "VP8"]) {
+        let section = section(&sdp, mid);
+        assert!(section.contains(&format!("a=msid:PA_1|{sid} {sid}\r")), "{section}");
+        assert!(section.contains("a=sendonly\r") && section.contains("a=ssrc-group:FID"));
+        let first = section.split(' ').nth(3).unwrap();
+        assert!(section.contains(&format!("a=rtpmap:{first} {codec}/90000")), "{section}");
+    }
+    world.command(Command::Unsubscribe { participant: viewer, track: TrackId(50) });
+    world.run_ms(500);
+    let (sdp, left) = offer(&world);
+    assert_eq!(left, tracks[1..]);
+    let freed = section(&sdp, &tracks[0].0);
+    assert!(freed.contains("a=inactive\r") && !freed.contains("a=msid") && !freed.contains("a=ssrc"), "{freed}");
 }
 
 #[test]

@@ -75,11 +75,17 @@ impl Engine {
     pub(super) fn on_ingress(&mut self, key: TransportKey, stats: &MediaIngressStats) {
         let Some(transport) = self.transports.get_mut(key) else { return };
         let counted = transport.counted.entry((stats.mid, stats.rid, true)).or_default();
-        self.counters.nacks_out += stats.nacks.saturating_sub(counted.nacks);
-        counted.nacks = stats.nacks;
+        let nacks = stats.nacks.saturating_sub(counted.nacks);
+        let packets = stats.packets.saturating_sub(counted.packets);
+        self.counters.nacks_out += nacks;
+        (counted.nacks, counted.packets) = (stats.nacks, stats.packets);
+        // Reported loss is what is left after repair; what had to be asked for again was lost as well.
+        let asked_again = if packets > 0 { (nacks as f32 / packets as f32).min(1.0) } else { 0.0 };
         let video = transport.rtc.media(stats.mid).is_some_and(|media| media.kind().is_video());
         let clock = if video { VIDEO_CLOCK } else { AUDIO_CLOCK };
-        transport.measured.up(stats.loss, Duration::from_secs_f64(f64::from(stats.jitter) / clock));
+        transport
+            .measured
+            .up(stats.loss.unwrap_or(0.0).max(asked_again), Duration::from_secs_f64(f64::from(stats.jitter) / clock));
     }
 
     /// Statistics of a stream that a viewer gets.

@@ -231,7 +231,7 @@ fn write(
     let Some(pt) = pt else { return false };
     let mut api = transport.rtc.direct_api();
     let Some(stream) = api.stream_tx(&sink.ssrc) else { return false };
-    let rtp = RtpWrite::new(pt, numbers.seq.into(), numbers.time, packet.at, packet.payload.clone())
+    let rtp = RtpWrite::new(pt, numbers.seq.into(), numbers.time, numbers.wall, packet.payload.clone())
         .marker(packet.marker)
         .ext_vals(extensions.clone())
         .nackable(packet.clock != 48_000);

@@ -230,4 +230,34 @@ mod tests {
         assert!(viewer.forward(&packet(2, 60_000, false, now), &table).is_none());
         assert!(viewer.forward(&packet(2, 60_001, true, now), &table).is_some());
     }
+
+    #[test]
+    fn fewer_frames_per_second_leave_out_temporal_layers_without_gaps() {
+        let now = Instant::now();
+        let (mut table, mut viewer) = (live_table(now), viewer(now));
+        viewer.set_settings(TrackSettings { fps: 15, ..TrackSettings::default() });
+        viewer.retarget(&table, false);
+        // Temporal layers 0, 2, 1, 2 at 30 frames per second, in frames of two packets.
+        let temporal = |frame: u64| [0u8, 2, 1, 2][(frame % 4) as usize];
+        let (mut seqs, mut got) = (Vec::new(), Vec::new());
+        for frame in 0..120u64 {
+            let at = now + Duration::from_millis(frame * 33);
+            for part in 0..2 {
+                let mut packet = packet(2, frame * 2 + part, frame == 0 && part == 0, at);
+                packet.time = frame as u32 * 3000 + 1;
+                let picture = frame as u8 & 0x7f;
+                packet.payload =
+                    Arc::from([if part == 0 { 0x90 } else { 0x80 }, 0xa0, picture, temporal(frame) << 6, 0]);
+                packet.vp8 = super::super::packet::Vp8::read(&packet.payload);
+                table.get_mut(2).unwrap().frames.count(packet.time, temporal(frame), at);
+                if let Some(numbers) = viewer.forward(&packet, &table) {
+                    seqs.push(numbers.seq);
+                    got.push(temporal(frame));
+                }
+            }
+        }
+        assert!(got[..60].contains(&2), "the rate must be measured first");
+        assert!(!got[70..].contains(&2), "{got:?}");
+        assert!(seqs.windows(2).all(|pair| pair[1] == pair[0] + 1));
+    }
 }

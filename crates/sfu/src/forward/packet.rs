@@ -77,7 +77,7 @@ impl Incoming {
 
 impl Vp8 {
     /// Reads the descriptor of a payload. `None` if it is malformed.
-    fn read(payload: &[u8]) -> Option<Vp8> {
+    pub(super) fn read(payload: &[u8]) -> Option<Vp8> {
         let descriptor = Vp8Descriptor::parse(payload).ok()?;
         let mut vp8 = Vp8 { descriptor, long_picture_id: false, temporal: 0, sync: false };
         if payload[0] & 0x80 == 0 {

@@ -22,6 +22,9 @@ pub(crate) struct Renumbered {
     pub(crate) seq: u64,
     /// RTP timestamp.
     pub(crate) time: u32,
+    /// When the first packet with this timestamp came, as far as that is known: late ones must not shift the clock
+    /// that sender reports tell.
+    pub(crate) wall: Instant,
     /// New VP8 numbers, if the payload has any.
     pub(crate) patch: Option<Vp8Patch>,
 }
@@ -35,8 +38,10 @@ pub(crate) struct Renumber {
     newest_in: u64,
     /// The outgoing packet with the highest number.
     last: Last,
-    /// Whether anything was sent yet.
+    /// Whether the stream was begun.
     started: bool,
+    /// Whether a packet was sent since.
+    sent: bool,
     /// Wall clock and outgoing RTP time that belong together, by the current layer's sender reports.
     anchor: Option<(SystemTime, u32)>,
 }
@@ -75,7 +80,7 @@ impl Renumber {
             tl0: seed as u8,
             key: seed as u8 & 0x1f,
         };
-        Renumber { log: VecDeque::new(), newest_in: 0, last, started: false, anchor: None }
+        Renumber { log: VecDeque::new(), newest_in: 0, last, started: false, sent: false, anchor: None }
     }
 
     /// Continues the stream with this packet, the first of another layer, of another encoding, or after a pause.
@@ -108,11 +113,15 @@ impl Renumber {
         if newest {
             self.newest_in = packet.seq;
             self.last.seq = seq;
-            self.last.time = time;
-            self.last.at = packet.at;
+            if self.last.time != time || !self.sent {
+                self.last.time = time;
+                self.last.at = packet.at;
+            }
+            self.sent = true;
             self.anchor = packet.report.map(|(wall, rtp)| (wall, rtp.wrapping_add(offsets.time)));
         }
-        Some(Renumbered { seq, time, patch: self.patch(packet, offsets, newest) })
+        let wall = self.wall(time, packet.clock);
+        Some(Renumbered { seq, time, wall, patch: self.patch(packet, offsets, newest) })
     }
 
     /// Leaves out a packet, so that later ones close up. `new_frame`: it is the first of its frame.
@@ -162,6 +171,13 @@ impl Renumber {
             Err(earlier) => -ticks(earlier.duration(), packet.clock),
         };
         Some(anchor_time.wrapping_add(between as u32).wrapping_add(since_report))
+    }
+
+    /// When a packet with this outgoing timestamp should have come, by the newest one.
+    fn wall(&self, time: u32, clock: u32) -> Instant {
+        let behind = self.last.time.wrapping_sub(time) as i32;
+        let late = Duration::from_micros(u64::try_from(behind).unwrap_or(0) * 1_000_000 / u64::from(clock));
+        self.last.at.checked_sub(late).unwrap_or(self.last.at)
     }
 
     /// The VP8 numbers of a packet.
@@ -282,6 +298,18 @@ mod tests {
         let before = renumber.map(&vp8(1, 5000, 0, 0, now)).unwrap();
         renumber.switch_to(&vp8(50, 9, 0, 0, now));
         assert_eq!(renumber.map(&vp8(50, 9, 0, 0, now)).unwrap().time, before.time + 1);
+    }
+
+    #[test]
+    fn a_late_packet_does_not_shift_the_clock() {
+        let now = Instant::now();
+        let at = |ms| now + Duration::from_millis(ms);
+        let mut renumber = Renumber::new(7, now);
+        renumber.switch_to(&vp8(1, 0, 0, 0, now));
+        renumber.map(&vp8(1, 0, 0, 0, now)).unwrap();
+        assert_eq!(renumber.map(&vp8(3, 9000, 0, 0, at(100))).unwrap().wall, at(100));
+        assert_eq!(renumber.map(&vp8(4, 9000, 0, 0, at(130))).unwrap().wall, at(100), "of the same frame");
+        assert_eq!(renumber.map(&vp8(2, 4500, 0, 0, at(300))).unwrap().wall, at(50), "repaired");
     }
 
     #[test]
