@@ -131,6 +131,17 @@ impl Caller {
         }
     }
 
+    /// Checks that the caller may raise or lower the hand of `identity`: with its own join token, or an `admin` key.
+    pub(crate) async fn check_hand(&self, state: &AppState, id: &StreamId, identity: &Identity) -> Result<(), Problem> {
+        match self {
+            Self::Anybody => Ok(()),
+            Self::Token(token) => prove(state, token, id, identity).await,
+            Self::Key(_) | Self::Nobody => {
+                self.need_admin("a hand needs the join token of its userId, or a key with the scope admin")
+            }
+        }
+    }
+
     fn need_admin(&self, why: &'static str) -> Result<(), Problem> {
         match self {
             Self::Anybody | Self::Key(Scope::Admin) => Ok(()),

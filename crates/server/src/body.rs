@@ -87,6 +87,20 @@ impl Members {
         }
     }
 
+    /// Whether there is such a member.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// Takes the member if it is `null`.
+    pub(crate) fn take_null(&mut self, name: &str) -> bool {
+        let null = self.0.get(name).is_some_and(Value::is_null);
+        if null {
+            self.0.remove(name);
+        }
+        null
+    }
+
     /// A whole number in `range`.
     pub(crate) fn optional_integer(
         &mut self,

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts, Path, Query};
 use axum::http::request::Parts;
-use domain::StreamId;
+use domain::{Identity, StreamId};
 use serde::de::DeserializeOwned;
 use store::InvalidCursor;
 
@@ -24,6 +24,24 @@ impl FromRequestParts<AppState> for StreamPath {
             .await
             .map_err(|_| Problem::invalid("the stream id in the path must be percent-encoded UTF-8"))?;
         StreamId::parse(&text).map(Self).map_err(|_| Problem::stream_not_found())
+    }
+}
+
+/// The `{id}` and `{identity}` of a path, percent-decoded. What can be neither is not there: 404.
+#[derive(Debug)]
+pub(crate) struct PersonPath(pub(crate) StreamId, pub(crate) Identity);
+
+impl FromRequestParts<AppState> for PersonPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let Path((id, identity)) =
+            <Path<(String, String)> as FromRequestParts<AppState>>::from_request_parts(parts, state)
+                .await
+                .map_err(|_| Problem::invalid("stream id and userId in the path must be percent-encoded UTF-8"))?;
+        let id = StreamId::parse(&id).map_err(|_| Problem::stream_not_found())?;
+        let identity = Identity::parse(&identity).map_err(|_| Problem::not_in_stream())?;
+        Ok(Self(id, identity))
     }
 }
 

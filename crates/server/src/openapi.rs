@@ -25,7 +25,7 @@ use crate::problem::ProblemDocument;
     ),
     components(
         schemas(LobbySnapshot<'static>, RemovedStream<'static>, ProblemDocument<'static>),
-        responses(Invalid, Unauthorized, Forbidden, NotFound, Conflict, TooLarge, Unavailable)
+        responses(Invalid, Unauthorized, Forbidden, NotFound, Conflict, ChangedMeanwhile, TooLarge, Unavailable)
     ),
     modifiers(&Credentials)
 )]
@@ -73,11 +73,15 @@ problem_response! {
 }
 problem_response! {
     /// 404
-    NotFound, "There is no such stream"
+    NotFound, "There is no such stream, or nobody of that userId in it"
 }
 problem_response! {
     /// 409
     Conflict, "The stream is finished, its room is somebody else's, or the identity is in it already"
+}
+problem_response! {
+    /// 412
+    ChangedMeanwhile, "`If-Match` names another settings tag than the current one"
 }
 problem_response! {
     /// 413

@@ -92,6 +92,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "stream_not_found", "Stream not found", "there is no such stream").into()
     }
 
+    /// 404: nobody of that identity is connected.
+    pub(crate) fn not_in_stream() -> Self {
+        let detail = UseCaseError::NotInRoom.to_string();
+        Self::new(StatusCode::NOT_FOUND, "not_in_stream", "Not in the stream", detail).into()
+    }
+
     /// 404: no such address.
     pub(crate) fn no_such_address() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "Not found", "there is nothing at this address").into()
@@ -211,9 +217,7 @@ impl From<UseCaseError> for Problem {
                 Self::new(StatusCode::FORBIDDEN, "stream_full", "Stream full", error.to_string()).into()
             }
             UseCaseError::DuplicateIdentity => conflict("duplicate_identity", "Identity in use"),
-            UseCaseError::NotInRoom => {
-                Self::new(StatusCode::NOT_FOUND, "not_in_stream", "Not in the stream", error.to_string()).into()
-            }
+            UseCaseError::NotInRoom => Self::not_in_stream(),
             UseCaseError::ChangedMeanwhile => {
                 Self::new(StatusCode::PRECONDITION_FAILED, "changed_meanwhile", "Changed meanwhile", error.to_string())
                     .into()

@@ -3,7 +3,9 @@
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK, LOCATION, RETRY_AFTER};
+use axum::http::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LINK, LOCATION, RETRY_AFTER,
+};
 use axum::http::{HeaderName, Method};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -19,7 +21,7 @@ use crate::config::{AllowedOrigins, ServerConfig};
 use crate::edge::EdgeLayer;
 use crate::openapi::{self, ApiDoc};
 use crate::problem::Problem;
-use crate::routes::{fallback, health, join, live, metrics, pages, people, streams, webhook};
+use crate::routes::{fallback, health, join, live, metrics, moderate, pages, people, streams, webhook};
 use crate::state::AppState;
 
 /// Signalling of the embedded media server: new connections are refused while draining.
@@ -29,9 +31,12 @@ const SIGNALLING: [&str; 2] = ["/rtc", "/whip"];
 fn api() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(ApiDoc::openapi())
         .routes(routes!(streams::list_streams, streams::create_stream))
-        .routes(routes!(streams::get_stream, streams::delete_stream))
+        .routes(routes!(streams::get_stream, moderate::patch_stream, streams::delete_stream))
         .routes(routes!(streams::get_stream_state))
         .routes(routes!(people::list_participants))
+        .routes(routes!(moderate::patch_participant, moderate::remove_participant))
+        .routes(routes!(moderate::mute_participant))
+        .routes(routes!(moderate::raise_hand, moderate::lower_hand))
         .routes(routes!(join::join_stream))
         .routes(routes!(join::leave_stream))
         .routes(routes!(live::watch_lobby))
@@ -86,7 +91,15 @@ fn cors(config: &ServerConfig) -> Option<CorsLayer> {
     let layer = CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers([ACCEPT, AUTHORIZATION, CONTENT_TYPE, IF_NONE_MATCH, last_event_id, request_id.clone()])
+        .allow_headers([
+            ACCEPT,
+            AUTHORIZATION,
+            CONTENT_TYPE,
+            IF_MATCH,
+            IF_NONE_MATCH,
+            last_event_id,
+            request_id.clone(),
+        ])
         .expose_headers([ETAG, LINK, LOCATION, RETRY_AFTER, request_id]);
     Some(layer)
 }

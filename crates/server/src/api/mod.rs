@@ -4,7 +4,9 @@
 mod requests;
 mod responses;
 
-pub(crate) use requests::{CreateStreamBody, JoinStreamBody, LeaveStreamBody};
+pub(crate) use requests::{
+    CreateStreamBody, JoinStreamBody, LeaveStreamBody, MuteBody, PatchParticipantBody, PatchStreamBody,
+};
 pub(crate) use responses::{
     CreatedStream, HealthReport, JoinedStream, LobbySnapshot, PartReport, ParticipantEntry, People, Readiness,
     ReadinessReport, RemovedStream, StreamDetails, StreamState, StreamSummary,

@@ -1,6 +1,7 @@
 //! Bodies of requests, taken from their JSON in the order in which classic would complain.
 
-use domain::{Identity, MARK_MEMBER, MAX_NAME_BYTES, OnDuplicate, Role, Settings, StreamId};
+use domain::{Identity, MARK_MEMBER, MAX_NAME_BYTES, OnDuplicate, Role, Settings, SettingsPatch, StreamId};
+use rooms::TrackSource;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -17,6 +18,12 @@ const MAX_WITHOUT_PUBLISHER: u32 = 24 * 3600;
 const MAX_PARTICIPANTS: u32 = 1_000_000;
 
 const ROLES: [(&str, Role); 3] = [("host", Role::Host), ("speaker", Role::Speaker), ("viewer", Role::Viewer)];
+const SOURCES: [(&str, TrackSource); 4] = [
+    ("camera", TrackSource::Camera),
+    ("microphone", TrackSource::Microphone),
+    ("screen_share", TrackSource::ScreenShare),
+    ("screen_share_audio", TrackSource::ScreenShareAudio),
+];
 const ON_DUPLICATE: [(&str, OnDuplicate); 2] = [("replace", OnDuplicate::Replace), ("reject", OnDuplicate::Reject)];
 
 /// A stream to be created.
@@ -104,6 +111,96 @@ pub(crate) struct LeaveStreamBody {
     /// Who.
     #[schema(value_type = String, min_length = 1, max_length = 256, example = "ann")]
     pub(crate) user_id: Identity,
+}
+
+/// Settings to be changed; what is absent stays as it is.
+#[derive(Debug, PartialEq, ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct PatchStreamBody {
+    /// Shown in the lobby; `null` takes it away.
+    #[schema(value_type = Option<String>, required = false, min_length = 1, max_length = 256)]
+    pub(crate) title: Option<Option<String>>,
+    /// Role of a join that names none.
+    #[schema(value_type = RoleName, required = false)]
+    pub(crate) default_role: Option<Role>,
+    /// Replaces the creator's own data as a whole, at most 16 KiB of JSON.
+    #[schema(value_type = Object, required = false)]
+    pub(crate) metadata: Option<Map<String, Value>>,
+}
+
+/// A participant's new role.
+#[derive(Debug, PartialEq, ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct PatchParticipantBody {
+    /// Holds at once, and for tokens issued later.
+    #[schema(value_type = RoleName)]
+    pub(crate) role: Role,
+}
+
+/// What is to be muted.
+#[derive(Debug, PartialEq, ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct MuteBody {
+    /// Where it comes from.
+    #[schema(value_type = SourceName)]
+    pub(crate) source: TrackSource,
+}
+
+/// Where a track comes from: LiveKit's `TrackSource`.
+#[derive(Debug, Clone, Copy, ToSchema)]
+#[schema(rename_all = "snake_case", as = TrackSource)]
+#[expect(dead_code, reason = "the schema of rooms::TrackSource, which knows no HTTP")]
+pub(crate) enum SourceName {
+    /// A camera.
+    Camera,
+    /// A microphone.
+    Microphone,
+    /// A shared screen.
+    ScreenShare,
+    /// The sound of a shared screen.
+    ScreenShareAudio,
+}
+
+impl PatchStreamBody {
+    pub(crate) fn take(mut members: Members) -> Result<Self, Problem> {
+        let title = if members.take_null("title") {
+            Some(None)
+        } else {
+            members.optional_string("title", MAX_NAME_BYTES)?.map(Some)
+        };
+        let has_metadata = members.has("metadata");
+        let metadata = members.optional_object("metadata", MAX_STREAM_METADATA)?;
+        let body = Self {
+            title,
+            default_role: members.optional_word("defaultRole", &ROLES)?,
+            metadata: has_metadata.then_some(metadata),
+        };
+        if body.metadata.as_ref().is_some_and(|metadata| metadata.contains_key(MARK_MEMBER)) {
+            return Err(refuse("metadata.livestream", "is not allowed"));
+        }
+        members.finish()?;
+        Ok(body)
+    }
+
+    pub(crate) fn into_patch(self) -> SettingsPatch {
+        SettingsPatch { title: self.title, default_role: self.default_role, metadata: self.metadata }
+    }
+}
+
+impl PatchParticipantBody {
+    pub(crate) fn take(mut members: Members) -> Result<Self, Problem> {
+        let role = members.optional_word("role", &ROLES)?.ok_or_else(|| refuse("role", "is required"))?;
+        members.finish()?;
+        Ok(Self { role })
+    }
+}
+
+impl MuteBody {
+    pub(crate) fn take(mut members: Members) -> Result<Self, Problem> {
+        let source = members.optional_word("source", &SOURCES)?.ok_or_else(|| refuse("source", "is required"))?;
+        members.finish()?;
+        Ok(Self { source })
+    }
 }
 
 impl CreateStreamBody {

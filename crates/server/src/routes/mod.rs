@@ -5,6 +5,7 @@ pub(crate) mod health;
 pub(crate) mod join;
 pub(crate) mod live;
 pub(crate) mod metrics;
+pub(crate) mod moderate;
 pub(crate) mod pages;
 pub(crate) mod people;
 pub(crate) mod streams;

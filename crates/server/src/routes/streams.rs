@@ -232,7 +232,7 @@ pub(crate) async fn get_stream(
 }
 
 /// The version, and once settings were changed their number too: not every change of them raises the version.
-fn details_tag(head: &Head) -> String {
+pub(crate) fn details_tag(head: &Head) -> String {
     match head.settings_version {
         0 => head.tag(),
         changes => format!("{}-s{changes}", head.tag()),

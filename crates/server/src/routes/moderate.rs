@@ -1,0 +1,174 @@
+//! What a host does while the stream is on: settings, roles, muting, removing, hands.
+
+use axum::extract::State;
+use axum::http::header::{ETAG, IF_MATCH};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::Response;
+
+use crate::access::{AdminKey, Caller};
+use crate::api::{MuteBody, PatchParticipantBody, PatchStreamBody, StreamDetails};
+use crate::body::Members;
+use crate::extract::{PersonPath, StreamPath};
+use crate::problem::Problem;
+use crate::routes::json;
+use crate::routes::streams::details_tag;
+use crate::state::AppState;
+
+/// Changes title, default role and metadata.
+///
+/// With `If-Match: "<settingsTag>"` only if nobody has changed them since.
+#[utoipa::path(patch, path = "/streams/{id}", tag = "streams", security((), ("key" = ["admin"])),
+    params(("id" = String, Path, description = "Stream id, percent-encoded"),
+        ("If-Match" = Option<String>, Header, description = "The `settingsTag` that the change is made to, in double quotes")),
+    request_body = PatchStreamBody,
+    responses(
+        (status = 200, description = "The stream as it is now", body = StreamDetails<'static>),
+        (status = 400, response = crate::openapi::Invalid),
+        (status = 401, response = crate::openapi::Unauthorized),
+        (status = 403, response = crate::openapi::Forbidden),
+        (status = 404, response = crate::openapi::NotFound),
+        (status = 409, response = crate::openapi::Conflict),
+        (status = 412, response = crate::openapi::ChangedMeanwhile),
+        (status = 413, response = crate::openapi::TooLarge),
+        (status = 503, response = crate::openapi::Unavailable)))]
+pub(crate) async fn patch_stream(
+    State(state): State<AppState>,
+    _: AdminKey,
+    StreamPath(id): StreamPath,
+    headers: HeaderMap,
+    members: Members,
+) -> Result<Response, Problem> {
+    let expected = settings_tag(&headers)?;
+    let patch = PatchStreamBody::take(members)?.into_patch();
+    let head = state.orchestrator.change_settings(&id, &patch, expected.as_deref()).await?;
+    let mut response = json(StatusCode::OK, &StreamDetails::from(&head))?;
+    let tag = format!("\"{}\"", details_tag(&head));
+    response.headers_mut().insert(ETAG, HeaderValue::try_from(tag).map_err(|_| Problem::internal())?);
+    Ok(response)
+}
+
+/// The tag that `If-Match` names; `*` and no header ask for nothing (RFC 9110, 13.1.1).
+fn settings_tag(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
+    let expected = || Problem::invalid("If-Match must be one settingsTag in double quotes, or *");
+    let text = value.to_str().map_err(|_| expected())?.trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    let tag = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).ok_or_else(expected)?;
+    Ok(Some(tag.to_owned()))
+}
+
+/// Gives a participant another role: at once, and for the tokens issued later.
+#[utoipa::path(patch, path = "/streams/{id}/participants/{identity}", tag = "streams", security((), ("key" = ["admin"])),
+    params(("id" = String, Path, description = "Stream id, percent-encoded"),
+        ("identity" = String, Path, description = "The participant's userId, percent-encoded")),
+    request_body = PatchParticipantBody,
+    responses(
+        (status = 204, description = "LiveKit has done it"),
+        (status = 400, response = crate::openapi::Invalid),
+        (status = 401, response = crate::openapi::Unauthorized),
+        (status = 403, response = crate::openapi::Forbidden),
+        (status = 404, response = crate::openapi::NotFound),
+        (status = 409, response = crate::openapi::Conflict),
+        (status = 413, response = crate::openapi::TooLarge),
+        (status = 503, response = crate::openapi::Unavailable)))]
+pub(crate) async fn patch_participant(
+    State(state): State<AppState>,
+    _: AdminKey,
+    PersonPath(id, identity): PersonPath,
+    members: Members,
+) -> Result<StatusCode, Problem> {
+    let body = PatchParticipantBody::take(members)?;
+    state.orchestrator.change_role(&id, &identity, body.role).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Takes a participant out. The list changes when LiveKit says so; a new join is not refused.
+#[utoipa::path(delete, path = "/streams/{id}/participants/{identity}", tag = "streams", security((), ("key" = ["admin"])),
+    params(("id" = String, Path, description = "Stream id, percent-encoded"),
+        ("identity" = String, Path, description = "The participant's userId, percent-encoded")),
+    responses(
+        (status = 204, description = "LiveKit has done it"),
+        (status = 401, response = crate::openapi::Unauthorized),
+        (status = 403, response = crate::openapi::Forbidden),
+        (status = 404, response = crate::openapi::NotFound),
+        (status = 409, response = crate::openapi::Conflict),
+        (status = 503, response = crate::openapi::Unavailable)))]
+pub(crate) async fn remove_participant(
+    State(state): State<AppState>,
+    _: AdminKey,
+    PersonPath(id, identity): PersonPath,
+) -> Result<StatusCode, Problem> {
+    state.orchestrator.remove_from_stream(&id, &identity).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Mutes what a participant publishes from one source; nothing there to mute is fine.
+#[utoipa::path(post, path = "/streams/{id}/participants/{identity}/mute", tag = "streams", security((), ("key" = ["admin"])),
+    params(("id" = String, Path, description = "Stream id, percent-encoded"),
+        ("identity" = String, Path, description = "The participant's userId, percent-encoded")),
+    request_body = MuteBody,
+    responses(
+        (status = 204, description = "LiveKit has done it"),
+        (status = 400, response = crate::openapi::Invalid),
+        (status = 401, response = crate::openapi::Unauthorized),
+        (status = 403, response = crate::openapi::Forbidden),
+        (status = 404, response = crate::openapi::NotFound),
+        (status = 409, response = crate::openapi::Conflict),
+        (status = 413, response = crate::openapi::TooLarge),
+        (status = 503, response = crate::openapi::Unavailable)))]
+pub(crate) async fn mute_participant(
+    State(state): State<AppState>,
+    _: AdminKey,
+    PersonPath(id, identity): PersonPath,
+    members: Members,
+) -> Result<StatusCode, Problem> {
+    let body = MuteBody::take(members)?;
+    state.orchestrator.mute(&id, &identity, body.source).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Raises the participant's hand: it asks to speak. A host who comes later sees it.
+#[utoipa::path(put, path = "/streams/{id}/participants/{identity}/hand", tag = "streams",
+    security((), ("key" = ["admin"]), ("joinToken" = [])),
+    params(("id" = String, Path, description = "Stream id, percent-encoded"),
+        ("identity" = String, Path, description = "The participant's userId, percent-encoded")),
+    responses(
+        (status = 204, description = "It is up"),
+        (status = 401, response = crate::openapi::Unauthorized),
+        (status = 403, response = crate::openapi::Forbidden),
+        (status = 404, response = crate::openapi::NotFound),
+        (status = 409, response = crate::openapi::Conflict),
+        (status = 503, response = crate::openapi::Unavailable)))]
+pub(crate) async fn raise_hand(
+    State(state): State<AppState>,
+    PersonPath(id, identity): PersonPath,
+    caller: Caller,
+) -> Result<StatusCode, Problem> {
+    caller.check_hand(&state, &id, &identity).await?;
+    state.orchestrator.raise_hand(&id, &identity, true).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lowers the participant's hand.
+#[utoipa::path(delete, path = "/streams/{id}/participants/{identity}/hand", tag = "streams",
+    security((), ("key" = ["admin"]), ("joinToken" = [])),
+    params(("id" = String, Path, description = "Stream id, percent-encoded"),
+        ("identity" = String, Path, description = "The participant's userId, percent-encoded")),
+    responses(
+        (status = 204, description = "It is down"),
+        (status = 401, response = crate::openapi::Unauthorized),
+        (status = 403, response = crate::openapi::Forbidden),
+        (status = 404, response = crate::openapi::NotFound),
+        (status = 409, response = crate::openapi::Conflict),
+        (status = 503, response = crate::openapi::Unavailable)))]
+pub(crate) async fn lower_hand(
+    State(state): State<AppState>,
+    PersonPath(id, identity): PersonPath,
+    caller: Caller,
+) -> Result<StatusCode, Problem> {
+    caller.check_hand(&state, &id, &identity).await?;
+    state.orchestrator.raise_hand(&id, &identity, false).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
