@@ -43,7 +43,13 @@ impl Default for Setup {
         let hour = Duration::from_secs(3600);
         let timer_interval = Duration::from_millis(20);
         let jobs = JobSettings { sweep_interval: hour, timer_interval, ..JobSettings::default() };
-        Self { config: ServerConfig::default(), rules: Rules::default(), jobs, pages: Pages::placeholder(), extra: None }
+        Self {
+            config: ServerConfig::default(),
+            rules: Rules::default(),
+            jobs,
+            pages: Pages::placeholder(),
+            extra: None,
+        }
     }
 }
 

@@ -206,7 +206,8 @@ async fn classic_webhook_signed_200_unsigned_401() {
     let unsigned = Request::post("/webhook").body(Body::from("{}")).unwrap();
     app.send(unsigned).await.assert_code(401, "bad_signature");
     let (_, body) = rooms::simulated::signed_webhook(event, crate::app::KEY, crate::app::SECRET, app.store.now());
-    let (forged, _) = rooms::simulated::signed_webhook(event, crate::app::KEY, "another-secret-of-32-characters!", app.store.now());
+    let (forged, _) =
+        rooms::simulated::signed_webhook(event, crate::app::KEY, "another-secret-of-32-characters!", app.store.now());
     app.send(webhook_request(&forged, body.clone())).await.assert_code(401, "bad_signature");
     let signed = rooms::simulated::sign_webhook(&body, crate::app::KEY, crate::app::SECRET, app.store.now());
     let mut changed = body;
@@ -238,7 +239,9 @@ async fn classic_metrics_has_the_two_gauges() {
     app.enter("gold", "ann").await;
     let answer = app.get("/metrics").await;
     assert!(answer.header("content-type").starts_with("text/plain"));
-    for line in ["# TYPE active_streams gauge", "active_streams 2", "# TYPE total_participants gauge", "total_participants 1"] {
+    for line in
+        ["# TYPE active_streams gauge", "active_streams 2", "# TYPE total_participants gauge", "total_participants 1"]
+    {
         assert!(answer.text().lines().any(|one| one == line), "{line} is missing");
     }
 }
@@ -248,7 +251,11 @@ async fn classic_pages_are_served() {
     let app = TestApp::new().await;
     for path in ["/", "/index.html", "/room.html?streamId=gold"] {
         let answer = app.get(path).await;
-        assert_eq!((answer.status, answer.header("content-type")), (StatusCode::OK, "text/html; charset=utf-8"), "{path}");
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (StatusCode::OK, "text/html; charset=utf-8"),
+            "{path}"
+        );
     }
 }
 

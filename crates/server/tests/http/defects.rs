@@ -68,7 +68,9 @@ async fn classic_defect_05_a_late_left_does_not_remove_who_has_rejoined() {
 #[tokio::test]
 async fn classic_defect_06_ids_with_a_colon_get_updates() {
     let app = TestApp::new().await;
-    for (id, path) in [("a:b:c", "a:b:c"), ("a/b", "a%2Fb"), ("mit Leerzeichen", "mit%20Leerzeichen"), ("日本", "%E6%97%A5%E6%9C%AC")] {
+    for (id, path) in
+        [("a:b:c", "a:b:c"), ("a/b", "a%2Fb"), ("mit Leerzeichen", "mit%20Leerzeichen"), ("日本", "%E6%97%A5%E6%9C%AC")]
+    {
         app.create(id).await;
         let mut events = app.watch(&format!("/sse/{path}/updates")).await;
         assert_eq!(events.data().await["streamId"], id);
