@@ -60,7 +60,7 @@ impl MediaServer {
         }
         let runtime = Handle::try_current().map_err(|_| StartError::NoRuntime)?;
         let bound = udp::bind(config.udp_bind, &config.advertised)?;
-        let candidates = udp::candidates(&bound);
+        let candidates = udp::candidates(&bound, &config.advertised);
         let keys = Keyring::new(config.keys.clone());
         let webhooks = Webhooks::new(config.webhook_urls.clone(), keys.clone(), &config.timeouts, runtime)
             .map_err(StartError::Webhooks)?;

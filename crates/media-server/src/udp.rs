@@ -64,21 +64,26 @@ pub(crate) fn bind(address: SocketAddr, advertised: &[IpAddr]) -> Result<Vec<Bou
             other => break other?,
         }
     };
-    Ok(sockets.into_iter().map(|(socket, local)| Bound { socket, public: public(local, advertised) }).collect())
+    let local: Vec<IpAddr> = sockets.iter().map(|(_, local)| local.ip()).collect();
+    let bound = |(socket, address)| Bound { socket, public: public(address, &local, advertised) };
+    Ok(sockets.into_iter().map(bound).collect())
 }
 
-/// Local addresses to bind: those advertised, or all if none of the advertised is local.
+/// Local addresses to bind: all, or those advertised. One that is advertised but not local is reached
+/// through a router, so then the other interfaces are bound as well.
 fn interfaces(advertised: &[IpAddr]) -> Result<Vec<IpAddr>, BindError> {
     let all = if_addrs::get_if_addrs().map_err(BindError::Interfaces)?;
     let usable: Vec<IpAddr> = all.iter().map(if_addrs::Interface::ip).filter(IpAddr::is_ipv4).collect();
-    let told: Vec<IpAddr> = usable.iter().copied().filter(|ip| advertised.contains(ip)).collect();
-    if !told.is_empty() {
-        return Ok(told);
-    }
+    Ok(choose(&usable, advertised))
+}
+
+fn choose(usable: &[IpAddr], advertised: &[IpAddr]) -> Vec<IpAddr> {
+    let routed = advertised.iter().any(|ip| !usable.contains(ip));
+    let wanted = |ip: &IpAddr| advertised.is_empty() || advertised.contains(ip) || (routed && !ip.is_loopback());
     // Loopback comes last: a browser tries candidates in their order.
-    let (mut first, last): (Vec<_>, Vec<_>) = usable.into_iter().partition(|ip| !ip.is_loopback());
+    let (mut first, last): (Vec<_>, Vec<_>) = usable.iter().copied().filter(wanted).partition(|ip| !ip.is_loopback());
     first.extend(last);
-    Ok(first)
+    first
 }
 
 fn bind_all(addresses: &[IpAddr], port: u16) -> Result<Vec<(StdSocket, SocketAddr)>, BindError> {
@@ -111,13 +116,13 @@ fn widen(socket: &StdSocket) {
     let _ = socket;
 }
 
-/// The address clients are told for a local one.
-fn public(local: SocketAddr, advertised: &[IpAddr]) -> SocketAddr {
-    let family = |ip: &&IpAddr| ip.is_ipv4() == local.is_ipv4();
-    let told = advertised.iter().any(|ip| *ip == local.ip());
-    match advertised.iter().find(family) {
-        Some(ip) if !told => SocketAddr::new(*ip, local.port()),
-        _ => local,
+/// The address clients are told for a local one: itself if it is advertised (or nothing is), else one that is not
+/// local.
+fn public(address: SocketAddr, local: &[IpAddr], advertised: &[IpAddr]) -> SocketAddr {
+    let routed = |ip: &&IpAddr| ip.is_ipv4() == address.is_ipv4() && !local.contains(ip);
+    match advertised.iter().find(routed) {
+        Some(ip) if !advertised.contains(&address.ip()) => SocketAddr::new(*ip, address.port()),
+        _ => address,
     }
 }
 
@@ -129,10 +134,13 @@ pub(crate) struct Sockets {
     batch: batch::Batch,
 }
 
-/// The addresses to tell to clients, without repetition.
-pub(crate) fn candidates(bound: &[Bound]) -> Vec<SocketAddr> {
+/// The addresses to tell to clients, without repetition: those of the sockets, and what else is advertised.
+pub(crate) fn candidates(bound: &[Bound], advertised: &[IpAddr]) -> Vec<SocketAddr> {
+    let port = bound.first().map_or(0, |b| b.public.port());
+    let sockets = bound.iter().map(|b| b.public);
+    let others = advertised.iter().map(|ip| SocketAddr::new(*ip, port)).filter(SocketAddr::is_ipv4);
     let mut all: Vec<SocketAddr> = Vec::new();
-    for address in bound.iter().map(|b| b.public) {
+    for address in sockets.chain(others) {
         if !all.contains(&address) {
             all.push(address);
         }
@@ -191,8 +199,11 @@ impl Sockets {
         if self.outgoing.is_empty() {
             return;
         }
-        for (socket, public) in &self.sockets {
-            let mine: Vec<&Transmit> = self.outgoing.iter().filter(|t| t.source == *public).collect();
+        for (index, (socket, public)) in self.sockets.iter().enumerate() {
+            // An address without a socket of its own is that of a router in front of the first one.
+            let routed = |source| index == 0 && !self.sockets.iter().any(|(_, public)| *public == source);
+            let mine: Vec<&Transmit> =
+                self.outgoing.iter().filter(|t| t.source == *public || routed(t.source)).collect();
             let mut rest = mine.as_slice();
             while !rest.is_empty() {
                 match self.batch.send(socket, rest) {
@@ -281,12 +292,25 @@ mod tests {
 
     #[test]
     fn an_advertised_address_replaces_only_unknown_ones() {
-        let local: SocketAddr = "10.0.0.5:9".parse().unwrap();
-        let (own, far) = (local.ip(), "203.0.113.1".parse().unwrap());
-        assert_eq!(public(local, &[]), local);
-        assert_eq!(public(local, &[own, far]), local);
-        assert_eq!(public(local, &[far]), "203.0.113.1:9".parse().unwrap());
-        assert_eq!(public(local, &["2001:db8::1".parse().unwrap()]), local);
+        let ips = |list: &[&str]| list.iter().map(|ip| ip.parse().unwrap()).collect::<Vec<IpAddr>>();
+        let usable = ips(&["127.0.0.1", "10.0.0.5", "10.0.1.5"]);
+        let told = |advertised: &[&str]| -> Vec<String> {
+            let advertised = ips(advertised);
+            let bound = choose(&usable, &advertised);
+            bound.iter().map(|ip| public(SocketAddr::new(*ip, 9), &bound, &advertised).ip().to_string()).collect()
+        };
+        assert_eq!(told(&[]), ["10.0.0.5", "10.0.1.5", "127.0.0.1"]);
+        assert_eq!(told(&["10.0.1.5"]), ["10.0.1.5"]);
+        assert_eq!(told(&["203.0.113.1"]), ["203.0.113.1", "203.0.113.1"]);
+        assert_eq!(told(&["203.0.113.1", "127.0.0.1", "10.0.0.5"]), ["10.0.0.5", "203.0.113.1", "127.0.0.1"]);
+    }
+
+    #[test]
+    fn a_public_address_is_told_beside_the_local_one() {
+        let (local, far) = ("127.0.0.1".parse().unwrap(), "203.0.113.1".parse().unwrap());
+        let bound = bind("127.0.0.1:0".parse().unwrap(), &[local, far]).unwrap();
+        let told: Vec<IpAddr> = candidates(&bound, &[local, far]).iter().map(SocketAddr::ip).collect();
+        assert_eq!(told, [local, far]);
     }
 
     #[test]
@@ -302,7 +326,7 @@ mod tests {
         let receiver = StdSocket::bind("127.0.0.1:0").unwrap();
         receiver.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
         let bound = bind("127.0.0.1:0".parse().unwrap(), &[]).unwrap();
-        let source = candidates(&bound)[0];
+        let source = candidates(&bound, &[])[0];
         let mut sockets = Sockets::new(bound).unwrap();
         sockets.sockets[0].0.writable().await.unwrap();
         for n in 0..100u8 {

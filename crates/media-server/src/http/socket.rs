@@ -31,14 +31,15 @@ pub(crate) struct Connection {
     app: App,
     conn: ConnId,
     messages: mpsc::Receiver<ToSocket>,
-    _open: TaskTrackerToken,
+    /// Held until the socket is closed, so that a shutdown waits for it.
+    open: Option<TaskTrackerToken>,
 }
 
 impl Connection {
     /// A connection the rooms have let in.
     pub(crate) fn new(app: App, conn: ConnId, messages: mpsc::Receiver<ToSocket>) -> Self {
-        let open = app.sockets.token();
-        Self { app, conn, messages, _open: open }
+        let open = Some(app.sockets.token());
+        Self { app, conn, messages, open }
     }
 }
 
@@ -78,6 +79,7 @@ pub(crate) async fn serve(socket: WebSocket, mut connection: Connection) {
         End::Cut => close_code::AWAY,
         End::Gone => return,
     };
+    let _open = connection.open.take();
     drop(connection);
     let frame = CloseFrame { code, reason: "".into() };
     if timeout(WRITE, sink.send(Message::Close(Some(frame)))).await.is_ok() {
