@@ -1,8 +1,9 @@
-//! The shipped program as a process, with a real Redis, a real LiveKit 1.13.5 and LiveKit's own SDK as participants.
+//! The shipped program as a process, with a real Redis, a real LiveKit 1.13.5 (or its own media server) and LiveKit's own SDK as participants.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod configuration;
 mod durability;
+mod embedded_media;
 mod livekit_outage;
 mod livekit_restart;
 mod redis_outage;
