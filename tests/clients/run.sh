@@ -5,7 +5,8 @@
 #   tests/clients/run.sh ws://127.0.0.1:7880  tests a server that runs already
 #
 # LIVEKIT_API_KEY and LIVEKIT_API_SECRET say which key; WEBHOOK_PORT is the port on 127.0.0.1 to which that
-# server posts its webhooks (without it they are not checked); ONLY="node browser python go" selects clients.
+# server posts its webhooks (without it they are not checked); ONLY="node browser python go" selects clients;
+# MEDIA_BIN names an embedded server that is built already.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -22,8 +23,11 @@ free_port() {
 }
 
 start_embedded() {
-  (cd "$root" && cargo build -q -p media-server --example media) || exit 1
-  export MEDIA_BIN=${CARGO_TARGET_DIR:-$root/target}/debug/examples/media
+  if [ -z "${MEDIA_BIN:-}" ]; then
+    (cd "$root" && cargo build -q -p media-server --example media) || exit 1
+    MEDIA_BIN=${CARGO_TARGET_DIR:-$root/target}/debug/examples/media
+  fi
+  export MEDIA_BIN
   case $MEDIA_BIN in /*) ;; *) MEDIA_BIN=$root/$MEDIA_BIN ;; esac
   local http udp
   http=$(free_port) udp=$(free_port) WEBHOOK_PORT=$(free_port)
