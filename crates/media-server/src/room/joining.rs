@@ -193,7 +193,8 @@ impl Rooms {
         self.send(id, Message::Join(message));
         self.set_state(id, State::Joined);
         self.media(sfu::Command::AddParticipant(join));
-        for request in add_tracks {
+        // More than a participant may have are not worth an answer each.
+        for request in add_tracks.into_iter().take(self.settings.limits.tracks_per_participant) {
             self.add_track(now, id, request);
         }
         if let Some(offer) = offer {
@@ -240,7 +241,10 @@ impl Rooms {
             if !params.metadata.is_empty() && params.metadata.len() <= self.settings.limits.metadata_bytes {
                 claims.metadata = params.metadata;
             }
-            claims.attributes.extend(params.attributes);
+            let size: usize = params.attributes.iter().map(|(k, v)| k.len() + v.len()).sum();
+            if size <= self.settings.limits.attributes_bytes {
+                claims.attributes.extend(params.attributes);
+            }
         }
         Participant {
             id,

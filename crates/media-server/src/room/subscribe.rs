@@ -16,6 +16,9 @@ use super::{Now, Rooms};
 /// How long a wish for an unknown track is remembered.
 const WAIT_FOR_TRACK: Duration = Duration::from_secs(60);
 
+/// Rules about its audience one publisher may have; further ones allow nothing.
+const AUDIENCE: usize = 1_000;
+
 /// Track sids one participant may have wishes about.
 const SUBSCRIPTIONS: usize = 4_096;
 
@@ -94,6 +97,7 @@ impl Rooms {
             return;
         };
         p.audience = audience;
+        p.audience.track_permissions.truncate(AUDIENCE);
         for track in p.tracks.clone() {
             self.offer_to_all(track);
         }

@@ -523,6 +523,29 @@ fn a_revoked_permission_ends_tracks_and_subscriptions() {
 }
 
 #[test]
+fn a_join_with_tracks_announces_them_within_the_limit() {
+    let mut w = world_with(|s| s.limits.tracks_per_participant = 2);
+    let add_tracks = (0..50).map(|n| camera(&format!("cam{n}"))).collect();
+    let conn = w.try_join(grant("ann"), JoinParams { add_tracks, ..params(Dialect::Single) }).unwrap();
+    let published = w.sent[&conn].iter().filter(|m| matches!(m, Message::TrackPublished(_))).count();
+    assert_eq!(published, 2);
+    assert!(w.sent[&conn].len() < 10, "not an answer to each");
+}
+
+#[test]
+fn attributes_of_a_client_need_the_grant_and_fit_the_limit() {
+    let mut w = world();
+    let attributes = |size: usize| [("k".to_owned(), "v".repeat(size))].into();
+    let mut free = grant("free");
+    free.video.can_update_own_metadata = Some(true);
+    for (claims, size, expected) in [(grant("ann"), 1, 0), (free.clone(), 1, 1), (free, 70 << 10, 0)] {
+        let identity = claims.sub.clone();
+        w.try_join(claims, JoinParams { attributes: attributes(size), ..params(Dialect::Single) }).unwrap();
+        assert_eq!(w.rooms.get_participant("x", &identity).unwrap().attributes.len(), expected, "{identity} {size}");
+    }
+}
+
+#[test]
 fn subscriptions_follow_wishes() {
     let mut w = world();
     let ann = w.enter("ann");
