@@ -17,7 +17,7 @@ use crate::demux::Known;
 use crate::event::{Target, TransportState};
 use crate::ids::ParticipantId;
 use crate::quality::Measured;
-use crate::sdp::Description;
+use crate::sdp::{Description, Formats};
 use crate::slots::Slots;
 use crate::timers::Timer;
 use crate::track::TrackKey;
@@ -66,6 +66,8 @@ pub(crate) struct Transport {
     pub(crate) state: Option<TransportState>,
     /// When the client was last heard.
     pub(crate) last_heard: Instant,
+    /// What payload types mean on it.
+    pub(crate) formats: Formats,
     /// Publisher sections of the latest offer.
     pub(crate) sends: Vec<SendSection>,
     /// Where packets belong, by SSRC.
@@ -156,6 +158,7 @@ impl Transport {
             connected: false,
             state: None,
             last_heard: now,
+            formats: Formats::default(),
             sends: Vec::new(),
             uplinks: HashMap::new(),
             slots: Slots::new(reuse_sections),

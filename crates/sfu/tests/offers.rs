@@ -5,10 +5,14 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use sfu::{
     Codec, Command, Config, Engine, Event, MediaKind, NewParticipant, NewTrack, Output, ParticipantId, PeerMode,
     RoomId, TrackId,
 };
+use str0m::change::SdpOffer;
+use str0m::{Input, Rtc};
 
 const CLIENT: ParticipantId = ParticipantId(1);
 const OTHER: ParticipantId = ParticipantId(2);
@@ -264,4 +268,92 @@ fn pion_on_two_connections() {
     session.offer(vec![]);
     assert_eq!(session.bound(), [(1, "1".to_owned()), (2, "2".to_owned()), (3, "3".to_owned())]);
     assert_eq!(session.unpublished(), [3]);
+}
+
+/// One random change to an offer.
+fn garble(offer: &str, rng: &mut StdRng) -> String {
+    let mut lines: Vec<String> = offer.lines().map(str::to_owned).collect();
+    for _ in 0..rng.random_range(1..4) {
+        let (at, other) = (rng.random_range(0..lines.len()), rng.random_range(0..lines.len()));
+        match rng.random_range(0..6) {
+            0 => drop(lines.remove(at)),
+            1 => lines.insert(at, lines[other].clone()),
+            2 => lines.swap(at, other),
+            3 => lines[at] = lines[at].replace(|c: char| c.is_ascii_digit(), &rng.random_range(0..300).to_string()),
+            4 => lines[at] = lines[at].chars().rev().collect(),
+            _ => {
+                let kept = rng.random_range(0..=lines[at].chars().count());
+                lines[at] = lines[at].chars().take(kept).chain(['\u{e9}']).collect();
+            }
+        }
+        if lines.is_empty() {
+            break;
+        }
+    }
+    lines.join("\r\n") + "\r\n"
+}
+
+#[test]
+fn garbled_offers_are_refused_or_answered() {
+    let mut rng = StdRng::seed_from_u64(7);
+    let (mut refused, mut answered) = (0, 0);
+    for (folder, count) in [("chromium-single", 7), ("python-dual", 4), ("pion-single", 3), ("pion-dual", 3)] {
+        for round in 0..60 {
+            let mut session = Session::new(folder, PeerMode::Single);
+            for number in 1..=count {
+                let path = session.folder.join(format!("{number}-offer.sdp"));
+                let offer = std::fs::read_to_string(path).unwrap();
+                // Later offers meet a session that earlier ones have made.
+                let sdp =
+                    if number == 1 && round % 2 == 0 { offer.replace('\n', "\r\n") } else { garble(&offer, &mut rng) };
+                let step = Step::Announce(round * 10 + number, VIDEO, "simulcast", None);
+                session.step(step);
+                match session.engine.handle(Command::Offer { participant: CLIENT, id: 1, sdp }, session.now) {
+                    Ok(()) => answered += 1,
+                    Err(_) => refused += 1,
+                }
+                while !matches!(session.engine.poll(), Output::Timeout(_)) {}
+            }
+        }
+    }
+    assert!(refused > 50 && answered > 50, "{refused} refused, {answered} answered");
+}
+
+#[test]
+fn garbled_answers_are_refused_or_taken() {
+    let mut rng = StdRng::seed_from_u64(8);
+    let (mut refused, mut taken) = (0, 0);
+    for _ in 0..300 {
+        let mut session = Session::new("python-dual", PeerMode::Dual);
+        session.step(Step::Show(91, AUDIO, None));
+        session.step(Step::Show(92, VIDEO, None));
+        session.now += std::time::Duration::from_secs(1);
+        session.engine.handle_timeout(session.now);
+        let mut client = Rtc::builder().set_rtp_mode(true).build(session.now);
+        client.handle_input(Input::Timeout(session.now)).unwrap();
+        for _ in 0..2 {
+            session.command(Command::Unsubscribe { participant: OTHER, track: TrackId(91) });
+            session.now += std::time::Duration::from_secs(1);
+            session.engine.handle_timeout(session.now);
+            session.command(Command::Candidate {
+                participant: CLIENT,
+                target: sfu::Target::Subscriber,
+                candidate: String::new(),
+            });
+            let offer = session.events.drain(..).rev().find_map(|event| match event {
+                Event::Offer { sdp, .. } => Some(sdp),
+                _ => None,
+            });
+            let Some(offer) = offer else { break };
+            let offer = SdpOffer::from_sdp_string(&offer).unwrap();
+            let answer = client.sdp_api().accept_offer(offer).unwrap().to_sdp_string();
+            let sdp = garble(&answer, &mut rng);
+            match session.engine.handle(Command::Answer { participant: CLIENT, id: 0, sdp }, session.now) {
+                Ok(()) => taken += 1,
+                Err(_) => refused += 1,
+            }
+            while !matches!(session.engine.poll(), Output::Timeout(_)) {}
+        }
+    }
+    assert!(refused > 20 && taken > 20, "{refused} refused, {taken} taken");
 }

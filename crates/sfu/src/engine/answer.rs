@@ -33,6 +33,9 @@ impl Engine {
             None => self.add_transport(id, Target::Publisher).ok_or(Error::UnknownParticipant(id))?,
         };
         let transport = self.transports.get_mut(key).ok_or(Error::UnknownParticipant(id))?;
+        let mut formats = transport.formats.clone();
+        formats.note(&offer).map_err(Error::Sdp)?;
+        transport.formats = formats;
         let answer = transport.rtc.sdp_api().accept_offer(parsed)?;
         let answer = Description::parse(&answer.to_sdp_string());
         self.mark(key);

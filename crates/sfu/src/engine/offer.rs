@@ -82,6 +82,10 @@ impl Engine {
         let Some(transport) = self.transports.get_mut(key) else { return Ok(()) };
         let latest = |pending: &mut PendingOffer| offer_id == 0 || pending.id == offer_id;
         let Some(pending) = transport.pending.take_if(latest) else { return Ok(()) };
+        if let Err(reason) = transport.formats.clone().note(&Description::parse(sdp)) {
+            self.tell(Event::NegotiationFailed { participant: id });
+            return Err(Error::Sdp(reason));
+        }
         if let Err(error) = transport.rtc.sdp_api().accept_answer(pending.token, answer) {
             // What was offered is neither there nor not there: only a new session can tell.
             self.tell(Event::NegotiationFailed { participant: id });
@@ -211,6 +215,10 @@ impl Engine {
             }
             write_downlink(section, track);
             map.push((mid, track.sid.clone()));
+        }
+        // Ours is clear; it is noted so that answers cannot mean other things by the same numbers.
+        if let Err(reason) = transport.formats.note(&offer) {
+            tracing::warn!(reason, "own offer is unclear");
         }
         (transport.render(offer), map)
     }
