@@ -71,7 +71,9 @@ fn meaning(section: &Section, pt: &str, codec: &str) -> Result<String, String> {
         if values.next().is_some() || (*name == "apt" && value == pt) {
             return Err(format!("payload type {pt} has no clear {name}"));
         }
-        meaning = format!("{meaning} {}", value.to_ascii_lowercase());
+        // The last two digits of a profile are the level, in which an answer may differ (RFC 6184, 8.2.2).
+        let compared = if *name == "profile-level-id" { value.get(..4).unwrap_or(value) } else { value };
+        meaning = format!("{meaning} {}", compared.to_ascii_lowercase());
     }
     Ok(meaning)
 }
@@ -92,6 +94,15 @@ mod tests {
         assert_eq!(note(&mut formats, &format!("{vp8}a=fmtp:96 x-google-start-bitrate=1000\n")), Ok(()));
         assert!(note(&mut formats, "a=rtpmap:96 H264/90000\n").is_err());
         assert!(note(&mut formats, "a=rtpmap:97 rtx/90000\na=fmtp:97 apt=98\n").is_err());
+    }
+
+    #[test]
+    fn levels_may_differ() {
+        let mut formats = Formats::default();
+        let h264 = |profile: &str| format!("a=rtpmap:96 H264/90000\na=fmtp:96 profile-level-id={profile}\n");
+        assert_eq!(note(&mut formats, &h264("42e01f")), Ok(()));
+        assert_eq!(note(&mut formats, &h264("42E034")), Ok(()));
+        assert!(note(&mut formats, &h264("42001f")).is_err());
     }
 
     #[test]
