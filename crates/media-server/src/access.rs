@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::dangerous::insecure_decode_claims;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use livekit_protocol as proto;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::keys::ApiKey;
@@ -64,8 +64,10 @@ pub(crate) struct Claims {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub jti: String,
     /// End of validity, seconds since 1970. Required.
+    #[serde(deserialize_with = "seconds")]
     pub exp: i64,
     /// Begin of validity, seconds since 1970; 0 for none.
+    #[serde(deserialize_with = "seconds")]
     pub nbf: i64,
     /// Display name.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -133,10 +135,10 @@ impl Keyring {
         let claims = decode::<Claims>(token, &DecodingKey::from_secret(key.secret.as_bytes()), &rules)
             .map_err(|e| refusal(&e, issuer))?
             .claims;
-        if claims.exp + LEEWAY < now {
+        if claims.exp.saturating_add(LEEWAY) < now {
             return Err(TokenError::Expired);
         }
-        if claims.nbf > now + LEEWAY {
+        if claims.nbf.saturating_sub(LEEWAY) > now {
             return Err(TokenError::NotYetValid);
         }
         Ok(claims)
@@ -178,6 +180,11 @@ impl Keyring {
 struct Issuer {
     #[serde(default)]
     iss: String,
+}
+
+/// A JWT's date, which may have a fraction.
+fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
+    f64::deserialize(from).map(|seconds| seconds as i64)
 }
 
 fn refusal(error: &jsonwebtoken::errors::Error, issuer: String) -> TokenError {
@@ -241,6 +248,18 @@ mod tests {
         let body = serde_json::json!({"iss": "one", "sub": "ann"});
         let token = encode(&Header::new(Algorithm::HS256), &body, &key).unwrap();
         assert!(ring().verify(&token, NOW).is_err());
+    }
+
+    #[test]
+    fn dates_may_have_a_fraction_and_any_size() {
+        let key = EncodingKey::from_secret(b"first-secret");
+        let verify = |exp: serde_json::Value| {
+            let body = serde_json::json!({"iss": "one", "sub": "ann", "exp": exp, "nbf": NOW as f64 - 0.5});
+            ring().verify(&encode(&Header::new(Algorithm::HS256), &body, &key).unwrap(), NOW)
+        };
+        assert_eq!(verify((NOW as f64 + 9.75).into()).unwrap().exp, NOW + 9);
+        assert!(verify(i64::MAX.into()).is_ok());
+        assert!(verify((-1e300).into()).is_err());
     }
 
     #[test]
