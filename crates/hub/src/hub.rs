@@ -78,12 +78,17 @@ impl Hub {
         Ok(lobby::open(&self.shared, lease, limit))
     }
 
-    /// Refuses new subscribers and ends the present ones, spread over `spread`.
+    /// Refuses new subscribers and ends the present ones, spread over `spread`; done as soon as nobody is left.
     pub async fn drain(&self, spread: Duration) {
         self.shared.draining.store(true, Ordering::Relaxed);
         for group in 1..=LEAVING_GROUPS {
             self.shared.leave_below.store(group, Ordering::Relaxed);
             self.wake_leaving(group);
+            if self.is_deserted() {
+                // Whoever was let in a moment ago and has not begun yet ends at once.
+                self.shared.leave_below.store(LEAVING_GROUPS, Ordering::Relaxed);
+                return;
+            }
             sleep(spread / u32::from(LEAVING_GROUPS)).await;
         }
     }
@@ -103,6 +108,11 @@ impl Hub {
         self.shared.cancel.cancel();
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
+    }
+
+    fn is_deserted(&self) -> bool {
+        let stats = self.stats();
+        stats.subscribers == 0 && stats.lobby_subscribers == 0
     }
 
     fn refuse_while_draining(&self) -> Result<(), HubError> {

@@ -176,6 +176,14 @@ impl Problem {
         serde_json::to_vec(&document).map_or_else(|_| Body::empty(), Body::from)
     }
 
+    /// The whole answer, for what does not pass the edge.
+    pub(crate) fn into_whole_response(self) -> Response {
+        let body = self.render("");
+        let mut response = self.into_response();
+        *response.body_mut() = body;
+        response
+    }
+
     fn unavailable(code: &'static str, title: &'static str, detail: &'static str, cause: &dyn Error) -> Self {
         let mut details = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, title, detail);
         details.retry_after = Some(LATER);

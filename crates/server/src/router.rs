@@ -8,7 +8,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderName, Method};
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use tower::ServiceBuilder;
 use tower::util::option_layer;
@@ -107,7 +107,7 @@ fn cors(config: &ServerConfig) -> Option<CorsLayer> {
 async fn refuse_signalling(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let signalling = SIGNALLING.iter().any(|start| request.uri().path().starts_with(start));
     if signalling && state.is_draining() {
-        return Problem::draining().into_response();
+        return Problem::draining().into_whole_response();
     }
     next.run(request).await
 }

@@ -275,6 +275,16 @@ async fn draining_ends_everybody_bit_by_bit_and_refuses_new_ones() {
     bed.hub.close().await;
 }
 
+#[tokio::test]
+async fn draining_is_over_when_nobody_is_left() {
+    let bed = Bed::with(HubSettings::default());
+    bed.open("x").await;
+    drop(bed.watch("x").await);
+    let drained = tokio::time::timeout(Duration::from_secs(30), bed.hub.drain(Duration::from_secs(3600))).await;
+    assert!(drained.is_ok(), "waits for nobody");
+    bed.hub.close().await;
+}
+
 /// Many changes, many readers, notices lost at random: versions never fall, and the last state always arrives.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_is_lost_versions_never_fall_and_the_last_state_arrives() {

@@ -218,7 +218,7 @@ fn finish(mut bytes: Vec<u8>) -> Vec<u8> {
 #[utoipa::path(get, path = "/streams/{id}", tag = "streams",
     params(("id" = String, Path, description = "Stream id, percent-encoded")),
     responses(
-        (status = 200, description = "The stream", body = StreamDetails<'static>, headers(("ETag" = String, description = "`\"<epoch>-<version>\"`"))),
+        (status = 200, description = "The stream", body = StreamDetails<'static>, headers(("ETag" = String, description = "`\"<epoch>-<version>-s<n>\"`"))),
         (status = 304, description = "The caller has this version"),
         (status = 404, response = crate::openapi::NotFound),
         (status = 503, response = crate::openapi::Unavailable)))]
@@ -231,12 +231,9 @@ pub(crate) async fn get_stream(
     tagged(&headers, &details_tag(&head), &StreamDetails::from(&head))
 }
 
-/// The version, and once settings were changed their number too: not every change of them raises the version.
+/// The version and the settings' number: not every change of settings raises the version.
 pub(crate) fn details_tag(head: &Head) -> String {
-    match head.settings_version {
-        0 => head.tag(),
-        changes => format!("{}-s{changes}", head.tag()),
-    }
+    format!("{}-s{}", head.tag(), head.settings_version)
 }
 
 /// Shows the state of a stream.

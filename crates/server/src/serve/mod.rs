@@ -93,6 +93,8 @@ struct Server {
     router: Router,
     connections: Builder<TokioExecutor>,
     graceful: GracefulShutdown,
+    /// Ends the connections that did not end by themselves.
+    cut: CancellationToken,
     write_timeout: Duration,
 }
 
@@ -105,7 +107,13 @@ impl Server {
             .header_read_timeout(state.config.read_timeout)
             .max_buf_size(MAX_HEAD);
         connections.http2().timer(TokioTimer::new()).enable_connect_protocol();
-        Self { router, connections, graceful: GracefulShutdown::new(), write_timeout: state.config.write_timeout }
+        Self {
+            router,
+            connections,
+            graceful: GracefulShutdown::new(),
+            cut: CancellationToken::new(),
+            write_timeout: state.config.write_timeout,
+        }
     }
 
     /// Accepts connections until `end`.
@@ -133,8 +141,9 @@ impl Server {
         let service = Connection { router: self.router.clone(), peer: PeerAddr(peer.ip().to_canonical()) };
         let connection = self.connections.serve_connection_with_upgrades(io, service).into_owned();
         let connection = self.graceful.watch(connection);
+        let cut = self.cut.clone();
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            if let Some(Err(error)) = cut.run_until_cancelled(connection).await {
                 tracing::trace!(error, "a connection ended early");
             }
         });
@@ -146,6 +155,7 @@ impl Server {
             () = self.graceful.shutdown() => tracing::debug!("all connections have ended"),
             () = sleep_until(deadline) => tracing::warn!("connections were still open at shutdown and are cut"),
         }
+        self.cut.cancel();
     }
 }
 

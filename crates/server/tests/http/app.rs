@@ -149,11 +149,6 @@ impl TestApp {
         self.tell(&joined.events).await;
     }
 
-    pub(crate) async fn exit(&self, room: &str, who: &str) {
-        let events = self.livekit.leave(&RoomName::from(room), &person(who), self.store.now());
-        self.tell(&events).await;
-    }
-
     pub(crate) async fn publish(&self, room: &str, who: &str) {
         let (_, events) = self.livekit.publish(&RoomName::from(room), &person(who), self.store.now()).unwrap();
         self.tell(&events).await;

@@ -31,7 +31,7 @@ async fn addresses_and_methods_that_are_none() {
     answer.assert_code(405, "method_not_allowed");
     assert_eq!(answer.header("allow"), "GET,HEAD,POST");
     let options = app.send(request("OPTIONS", "/streams/x", None, None)).await;
-    assert_eq!((options.status.as_u16(), options.header("allow")), (204, "GET,HEAD,DELETE"));
+    assert_eq!((options.status.as_u16(), options.header("allow")), (204, "GET,HEAD,PATCH,DELETE"));
     app.send(request("OPTIONS", "/nowhere", None, None)).await;
 }
 

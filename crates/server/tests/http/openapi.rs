@@ -24,7 +24,7 @@ async fn openapi_document_is_served_and_names_every_route() {
     let paths = document["paths"].as_object().unwrap();
     for (path, methods) in [
         ("/streams", vec!["get", "post"]),
-        ("/streams/{id}", vec!["delete", "get"]),
+        ("/streams/{id}", vec!["delete", "get", "patch"]),
         ("/streams/{id}/state", vec!["get"]),
         ("/streams/{id}/participants", vec!["get"]),
         ("/streams/{id}/join", vec!["post"]),
