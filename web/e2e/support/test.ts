@@ -1,7 +1,7 @@
 // What every browser test is given: the program, people with browsers of their
 // own, screenshots, and the certainty that no page complained.
 
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Browser, type BrowserContextOptions, test as base, expect, type Page } from '@playwright/test';
 import { type Program, startProgram } from './program';
@@ -81,9 +81,27 @@ async function newPerson(browser: Browser, baseURL: string, options: PersonOptio
 
 /** Keeps a picture of a page's state beside the results. */
 export async function keepPicture(page: Page, name: string): Promise<void> {
+  await page.screenshot({ path: pictureOf(name), animations: 'disabled' });
+}
+
+/** The same without running a script in the page, which counts as a touch of it. */
+export async function keepUntouchedPicture(page: Page, name: string): Promise<void> {
+  const debug = await page.context().newCDPSession(page);
+  const { data } = await debug.send('Page.captureScreenshot');
+  writeFileSync(pictureOf(name), Buffer.from(data, 'base64'));
+}
+
+/** Waits for a text on the page, likewise without touching it. */
+export async function expectUntouchedText(page: Page, text: string): Promise<void> {
+  const debug = await page.context().newCDPSession(page);
+  const read = { expression: 'document.body.innerText', userGesture: false };
+  await expect.poll(async () => (await debug.send('Runtime.evaluate', read)).result.value).toContain(text);
+}
+
+function pictureOf(name: string): string {
   const folder = resolve(import.meta.dirname, '../../test-output/pages');
   mkdirSync(folder, { recursive: true });
-  await page.screenshot({ path: resolve(folder, `${name}.png`), animations: 'disabled' });
+  return resolve(folder, `${name}.png`);
 }
 
 /** Goes live as the host of a stream. */

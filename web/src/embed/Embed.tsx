@@ -47,7 +47,7 @@ function Embed() {
   useEffect(() => {
     if (!ready) return;
     const identity = identityFor('guest', `${fourCharacters()}${fourCharacters()}`);
-    void session.join({ identity, name: 'Guest', role: 'viewer' }, [], null);
+    void session.join({ identity, name: 'Guest', role: 'viewer' }, null);
   }, [ready, session]);
   return (
     <div className="embed" ref={page}>

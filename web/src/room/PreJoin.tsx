@@ -35,7 +35,8 @@ export function PreJoin(props: {
     keep('local', 'name', name.trim());
     const called = name.trim() || (role === 'host' ? 'Host' : 'Guest');
     const { identity, token } = await ourIdentity(streamId, called);
-    await session.join({ identity, name: called, role }, role === 'viewer' ? [] : preview.take(), token);
+    const { tracks, starting } = preview.take();
+    await session.join({ identity, name: called, role }, token, tracks, starting);
   };
   const submit = (event: FormEvent) => {
     event.preventDefault();

@@ -32,7 +32,7 @@ import {
 } from './state';
 import { watchRoom } from './watch';
 
-/** What a page was sending before it was reloaded. */
+/** What is to be switched on in the room. */
 export interface Sending {
   camera: boolean;
   microphone: boolean;
@@ -94,10 +94,19 @@ export class RoomSession {
     return this.#notices;
   }
 
-  /** Joins as `me` and publishes `tracks`. `token` is that of an earlier join under the same identity. */
-  async join(me: Me, tracks: LocalTrack[], token: string | null): Promise<void> {
+  /**
+   * Joins as `me`, publishes `tracks` and switches on what `sending` names. `token` is that of an
+   * earlier join under the same identity.
+   */
+  async join(
+    me: Me,
+    token: string | null,
+    tracks: LocalTrack[] = [],
+    sending: Sending = NOTHING,
+  ): Promise<void> {
     const signal = this.#begin();
     this.#local.adopt(tracks);
+    this.#sending = sending;
     this.#state.dispatch({ type: 'join', now: Date.now(), me });
     try {
       const answer = await this.#ask(me, token, signal);

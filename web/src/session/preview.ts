@@ -84,19 +84,23 @@ export class Preview {
     if (this.#store.get().camera.is === 'on') await this.set('camera', true);
   }
 
-  /** Hands over what is on; it is the caller's to stop. */
-  take(): LocalTrack[] {
+  /**
+   * Hands over what is on; it is the caller's to stop. What is still starting is named, so that it
+   * can be switched on in the room: whoever is quick must not be silent.
+   */
+  take(): { tracks: LocalTrack[]; starting: Record<Device, boolean> } {
     const { camera, microphone } = this.#store.get();
+    const starting = { camera: camera.is === 'starting', microphone: microphone.is === 'starting' };
     const tracks = [camera, microphone].flatMap((slot) => (slot.is === 'on' ? [slot.track] : []));
     this.#turn.camera += 1;
     this.#turn.microphone += 1;
     this.#store.dispatch({ camera: { is: 'off' }, microphone: { is: 'off' } });
-    return tracks;
+    return { tracks, starting };
   }
 
   /** Switches everything off. */
   close(): void {
-    for (const track of this.take()) track.stop();
+    for (const track of this.take().tracks) track.stop();
   }
 
   async #open(device: Device): Promise<LocalVideoTrack | LocalAudioTrack> {
