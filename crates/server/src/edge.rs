@@ -202,3 +202,24 @@ fn fresh_id() -> HeaderValue {
     let _ = write!(text, "{process:08x}-{:x}", COUNT.fetch_add(1, Ordering::Relaxed));
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("none"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_one_failed_request() {
+        let inner = async {
+            assert!(std::hint::black_box(false), "boom");
+            Ok(Response::default())
+        };
+        let response = EdgeFuture { inner, passage: None }.await.unwrap();
+        assert_eq!(response.status(), 500);
+        assert!(response.extensions().get::<Problem>().is_some());
+    }
+
+    #[test]
+    fn made_ids_differ() {
+        assert_ne!(fresh_id(), fresh_id());
+    }
+}

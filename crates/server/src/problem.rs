@@ -39,6 +39,12 @@ struct Details {
     cause: Option<String>,
 }
 
+impl Details {
+    fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code, title, detail: detail.into(), retry_after: None, cause: None }
+    }
+}
+
 /// An error answer (`application/problem+json`, RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -63,67 +69,58 @@ pub(crate) struct ProblemDocument<'a> {
 }
 
 impl Problem {
-    fn new(
-        status: StatusCode,
-        code: &'static str,
-        title: &'static str,
-        detail: impl Into<Cow<'static, str>>,
-    ) -> Details {
-        Details { status, code, title, detail: detail.into(), retry_after: None, cause: None }
-    }
-
     /// 400: what was sent is not what was expected; `detail` says which.
     pub(crate) fn invalid(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid_request", "Invalid request", detail).into()
+        Details::new(StatusCode::BAD_REQUEST, "invalid_request", "Invalid request", detail).into()
     }
 
     /// 401: no key, or none that is known.
     pub(crate) fn unauthorized(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Not authorized", detail).into()
+        Details::new(StatusCode::UNAUTHORIZED, "unauthorized", "Not authorized", detail).into()
     }
 
     /// 403: known, but not allowed.
     pub(crate) fn forbidden(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", "Forbidden", detail).into()
+        Details::new(StatusCode::FORBIDDEN, "forbidden", "Forbidden", detail).into()
     }
 
     /// 404: no such stream.
     pub(crate) fn stream_not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "stream_not_found", "Stream not found", "there is no such stream").into()
+        Details::new(StatusCode::NOT_FOUND, "stream_not_found", "Stream not found", "there is no such stream").into()
     }
 
     /// 404: nobody of that identity is connected.
     pub(crate) fn not_in_stream() -> Self {
         let detail = UseCaseError::NotInRoom.to_string();
-        Self::new(StatusCode::NOT_FOUND, "not_in_stream", "Not in the stream", detail).into()
+        Details::new(StatusCode::NOT_FOUND, "not_in_stream", "Not in the stream", detail).into()
     }
 
     /// 404: no such address.
     pub(crate) fn no_such_address() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", "Not found", "there is nothing at this address").into()
+        Details::new(StatusCode::NOT_FOUND, "not_found", "Not found", "there is nothing at this address").into()
     }
 
     /// 405.
     pub(crate) fn method_not_allowed() -> Self {
         let detail = "this address does not take this method; see Allow";
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed", detail).into()
+        Details::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed", detail).into()
     }
 
     /// 408: the body did not arrive.
     pub(crate) fn too_slow() -> Self {
         let detail = "the request body did not arrive in time";
-        Self::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "Request timeout", detail).into()
+        Details::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "Request timeout", detail).into()
     }
 
     /// 413.
     pub(crate) fn too_large(limit: usize) -> Self {
         let detail = format!("the request body must be at most {limit} bytes");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large", detail).into()
+        Details::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large", detail).into()
     }
 
     /// 503: shutdown has begun.
     pub(crate) fn draining() -> Self {
-        let mut details = Self::new(
+        let mut details = Details::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "draining",
             "Shutting down",
@@ -136,7 +133,7 @@ impl Problem {
     /// 500 after a panic, whose text is in the log only.
     pub(crate) fn internal() -> Self {
         let detail = "something went wrong here; the request id leads to it in the log";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", detail).into()
+        Details::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", detail).into()
     }
 
     /// The HTTP status.
@@ -185,7 +182,7 @@ impl Problem {
     }
 
     fn unavailable(code: &'static str, title: &'static str, detail: &'static str, cause: &dyn Error) -> Self {
-        let mut details = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, title, detail);
+        let mut details = Details::new(StatusCode::SERVICE_UNAVAILABLE, code, title, detail);
         details.retry_after = Some(LATER);
         details.cause = Some(chain(cause));
         details.into()
@@ -217,22 +214,25 @@ impl IntoResponse for Problem {
 
 impl From<UseCaseError> for Problem {
     fn from(error: UseCaseError) -> Self {
-        let conflict = |code, title| Self::new(StatusCode::CONFLICT, code, title, error.to_string()).into();
+        let conflict = |code, title| Details::new(StatusCode::CONFLICT, code, title, error.to_string()).into();
         match &error {
             UseCaseError::NotFound => Self::stream_not_found(),
             UseCaseError::Finished => conflict("stream_finished", "Stream finished"),
             UseCaseError::Full => {
-                Self::new(StatusCode::FORBIDDEN, "stream_full", "Stream full", error.to_string()).into()
+                Details::new(StatusCode::FORBIDDEN, "stream_full", "Stream full", error.to_string()).into()
             }
             UseCaseError::DuplicateIdentity => conflict("duplicate_identity", "Identity in use"),
             UseCaseError::NotInRoom => Self::not_in_stream(),
-            UseCaseError::ChangedMeanwhile => {
-                Self::new(StatusCode::PRECONDITION_FAILED, "changed_meanwhile", "Changed meanwhile", error.to_string())
-                    .into()
-            }
+            UseCaseError::ChangedMeanwhile => Details::new(
+                StatusCode::PRECONDITION_FAILED,
+                "changed_meanwhile",
+                "Changed meanwhile",
+                error.to_string(),
+            )
+            .into(),
             UseCaseError::RoomTaken => conflict("room_taken", "Room taken"),
             UseCaseError::Busy(why) => {
-                let mut details = Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy", *why);
+                let mut details = Details::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy", *why);
                 details.retry_after = Some(SOON);
                 details.into()
             }
@@ -270,7 +270,7 @@ impl From<WebhookFailure> for Problem {
     fn from(failure: WebhookFailure) -> Self {
         match failure {
             WebhookFailure::NotLiveKit(error) if !error.is_unauthorized() => {
-                let mut details = Self::new(
+                let mut details = Details::new(
                     StatusCode::BAD_REQUEST,
                     "invalid_request",
                     "Invalid request",
@@ -280,7 +280,7 @@ impl From<WebhookFailure> for Problem {
                 details.into()
             }
             WebhookFailure::NotLiveKit(error) => {
-                let mut details = Self::new(
+                let mut details = Details::new(
                     StatusCode::UNAUTHORIZED,
                     "bad_signature",
                     "Not signed by LiveKit",

@@ -115,7 +115,10 @@ impl LobbyState {
         let unheard: Vec<_> =
             self.entries.values().filter(|e| e.heard != self.reading).map(|e| e.view.id.clone()).collect();
         self.removed_meanwhile = None;
-        unheard.iter().fold(false, |news, id| self.remove(id) || news)
+        for id in &unheard {
+            self.remove(id);
+        }
+        !unheard.is_empty()
     }
 
     /// When the next change that was held back may go out.
