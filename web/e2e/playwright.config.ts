@@ -4,6 +4,8 @@
 // LIVESTREAM_BIN  the program to start (default: the debug or release build),
 // MODE            `livekit` (default): beside a LiveKit started from
 //                 LIVEKIT_SERVER_BIN, or `embedded`: with its own media server,
+// PAGES           `dist`: the pages as they were built last, whatever the program
+//                 carries,
 // CHROMIUM        the browser (default: Debian's).
 
 import { defineConfig } from '@playwright/test';

@@ -3,7 +3,14 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { type Browser, type BrowserContextOptions, test as base, expect, type Page } from '@playwright/test';
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  test as base,
+  expect,
+  type Page,
+} from '@playwright/test';
 import { type Program, startProgram } from './program';
 
 /** Everything one may do in a test. */
@@ -66,6 +73,7 @@ async function newPerson(browser: Browser, baseURL: string, options: PersonOptio
     if (location.protocol.startsWith('http') && localStorage.getItem('livestream.size') === null)
       localStorage.setItem('livestream.size', '360');
   });
+  if (process.env.PAGES === 'dist') await serveFreshPages(context);
   const complaints: string[] = [];
   const heard = (text: string) => {
     if (!NETWORK.test(text) && !(mayComplain?.test(text) ?? false)) complaints.push(text);
@@ -77,6 +85,25 @@ async function newPerson(browser: Browser, baseURL: string, options: PersonOptio
   context.on('page', listen);
   const page = await context.newPage();
   return { page, complaints };
+}
+
+/**
+ * Serves the pages from `dist`, with the program's own headers: pages that were built after the
+ * program can be tested without building it again.
+ */
+async function serveFreshPages(context: BrowserContext): Promise<void> {
+  const dist = resolve(import.meta.dirname, '../../dist');
+  const types: Record<string, string> = { js: 'text/javascript', css: 'text/css', svg: 'image/svg+xml' };
+  await context.route(/\/assets\//, (route) => {
+    const path = new URL(route.request().url()).pathname;
+    return route.fulfill({ path: `${dist}${path}`, contentType: types[path.split('.').at(-1) ?? ''] ?? '' });
+  });
+  await context.route(/\/(index\.html|room\.html(\?.*)?|embed\/.+)?$/, async (route) => {
+    if (route.request().resourceType() !== 'document') return route.fallback();
+    const { pathname } = new URL(route.request().url());
+    const name = pathname.startsWith('/embed/') ? 'embed' : pathname === '/room.html' ? 'room' : 'index';
+    await route.fulfill({ response: await route.fetch(), path: `${dist}/${name}.html` });
+  });
 }
 
 /** Keeps a picture of a page's state beside the results. */

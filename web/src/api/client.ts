@@ -5,20 +5,20 @@ import { noteServerDate } from '../lib/clock';
 import { recall } from '../lib/storage';
 import { decodeStream } from './decode';
 import { ApiError, kindOf } from './error';
-import type { JoinAnswer, Role, Source, StreamInfo } from './types';
+import type {
+  CreatedStream,
+  JoinStreamBody,
+  LeaveStreamBody,
+  MuteBody,
+  PatchParticipantBody,
+} from './schema.gen';
+import type { JoinAnswer, NewStream, Role, Source, StreamInfo } from './types';
 
 /** How long to wait for an answer. */
 const DEADLINE_MS = 15_000;
 
 /** Where the session's key is kept. */
 export const KEY_SHELF = 'key';
-
-/** What a new stream needs. */
-export interface NewStream {
-  name: string;
-  title?: string;
-  defaultRole: Role;
-}
 
 /** What a join asks for. `token`, of an earlier join, proves that the identity is ours. */
 export interface JoinWish {
@@ -31,7 +31,7 @@ export interface JoinWish {
 /** Opens a stream. `created` is false when one of that name is active already. */
 export async function createStream(wish: NewStream): Promise<{ streamId: string; created: boolean }> {
   const { status, body } = await call('POST', '/streams', { body: wish });
-  return { streamId: (body as { streamId: string }).streamId, created: status === 201 };
+  return { streamId: (body as CreatedStream).streamId, created: status === 201 };
 }
 
 /** The head of a stream. */
@@ -45,7 +45,7 @@ export async function getStream(id: string): Promise<StreamInfo> {
 /** Asks for a token. An earlier connection of the same identity is replaced. */
 export async function joinStream(id: string, wish: JoinWish, signal?: AbortSignal): Promise<JoinAnswer> {
   const { token, role, ...rest } = wish;
-  const body = { ...rest, ...(role === null ? {} : { role }), onDuplicate: 'replace' };
+  const body: JoinStreamBody = { ...rest, ...(role === null ? {} : { role }), onDuplicate: 'replace' };
   const options = { body, bearer: recall<string>('session', KEY_SHELF) ?? token };
   const answer = await call(
     'POST',
@@ -57,7 +57,11 @@ export async function joinStream(id: string, wish: JoinWish, signal?: AbortSigna
 
 /** Takes us out where the media connection cannot say so itself. */
 export async function leaveStream(id: string, userId: string, token: string): Promise<void> {
-  await call('POST', path(id, 'leave'), { body: { userId }, bearer: token, keepalive: true });
+  await call('POST', path(id, 'leave'), {
+    body: { userId } satisfies LeaveStreamBody,
+    bearer: token,
+    keepalive: true,
+  });
 }
 
 /** Ends a stream for everyone. */
@@ -67,12 +71,12 @@ export async function endStream(id: string): Promise<void> {
 
 /** Makes somebody host, speaker or viewer, at once. */
 export async function setRole(id: string, identity: string, role: Role): Promise<void> {
-  await call('PATCH', path(id, 'participants', identity), { body: { role } });
+  await call('PATCH', path(id, 'participants', identity), { body: { role } satisfies PatchParticipantBody });
 }
 
 /** Mutes what somebody publishes. */
 export async function muteSource(id: string, identity: string, source: Source): Promise<void> {
-  await call('POST', path(id, 'participants', identity, 'mute'), { body: { source } });
+  await call('POST', path(id, 'participants', identity, 'mute'), { body: { source } satisfies MuteBody });
 }
 
 /** Puts somebody out of the stream. */

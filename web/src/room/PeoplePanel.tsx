@@ -69,11 +69,6 @@ export function PeoplePanel({ people, me, asking }: { people: Person[]; me: Me; 
 
 function Asking({ asking, act }: { asking: Person[]; act: Act }) {
   const { streamId } = usePage();
-  const accept = async (identity: string) => {
-    await setRole(streamId, identity, 'speaker');
-    // The hand has done its work; should lowering it fail, the person can do it.
-    await lowerHand(streamId, identity, null).catch(() => undefined);
-  };
   return (
     <section className="asking" aria-label="They want to speak">
       <h2>Want to speak</h2>
@@ -94,7 +89,7 @@ function Asking({ asking, act }: { asking: Person[]; act: Act }) {
               type="button"
               className="primary small"
               aria-label={`Let speak, ${name}`}
-              onClick={() => act(() => accept(identity))}
+              onClick={() => act(() => setRole(streamId, identity, 'speaker'))}
             >
               Let speak
             </button>
