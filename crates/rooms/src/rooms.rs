@@ -16,7 +16,7 @@ pub trait Rooms: Send + Sync + 'static {
     /// CreateRoom. A live room of that name is returned unchanged.
     async fn create_room(&self, spec: &RoomSpec) -> Result<RoomSnapshot, RoomsError>;
 
-    /// ListRooms of all rooms, ours or not.
+    /// ListRooms of all rooms, ours or not. It may take five times the deadline of other calls.
     async fn list_rooms(&self) -> Result<Vec<RoomSnapshot>, RoomsError>;
 
     /// ListRooms(names): those of the named rooms that exist.

@@ -1,10 +1,11 @@
 //! One suite for everything that stands behind [`rooms::Rooms`], run on each server by name:
-//! the simulated one and a real LiveKit. A further server is a further line in `servers!` and an impl of `Server`.
+//! the simulated one, a real LiveKit and the embedded media server. A further server is a further line in `servers!` and an impl of `Server`.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod suite;
 
+use suite::embedded::Embedded;
 use suite::livekit::RealLiveKit;
 use suite::simulated::Simulated;
 use suite::{api, network};
@@ -49,18 +50,24 @@ macro_rules! with_cases {
     };
 }
 
-with_cases!(simulated: Simulated, livekit: RealLiveKit);
+with_cases!(simulated: Simulated, livekit: RealLiveKit, embedded: Embedded);
 
-mod over_the_network {
-    use super::*;
-    servers! {
-        livekit: super::RealLiveKit => network::[
-            a_token_grants_what_its_role_may,
-            the_first_join_configures_the_room,
-            a_changed_role_and_attribute_reach_the_participant,
-            a_full_room_takes_nobody,
-            an_expired_or_forged_token_does_not_join,
-            its_webhooks_are_received,
-        ];
-    }
+macro_rules! with_network_cases {
+    ($($server:ident: $kind:ident),*) => {
+        mod over_the_network {
+            use super::*;
+            servers! {
+                $($server: super::$kind => network::[
+                    a_token_grants_what_its_role_may,
+                    the_first_join_configures_the_room,
+                    a_changed_role_and_attribute_reach_the_participant,
+                    a_full_room_takes_nobody,
+                    an_expired_or_forged_token_does_not_join,
+                    its_webhooks_are_received,
+                ];)*
+            }
+        }
+    };
 }
+
+with_network_cases!(livekit: RealLiveKit, embedded: Embedded);

@@ -21,6 +21,9 @@ use twirp::{Failure, Grant, Twirp};
 /// The deadline of a call when none is configured.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(2);
 
+/// Listing all rooms may take so many deadlines: with 20,000 rooms LiveKit needs seconds, and only the sweep asks.
+const LISTING_DEADLINES: u32 = 5;
+
 /// A LiveKit server, or LiveKit Cloud. Cheap calls over kept connections; share one by `Arc`.
 #[derive(Debug)]
 pub struct LiveKit {
@@ -51,7 +54,7 @@ impl Rooms for LiveKit {
     }
 
     async fn list_rooms(&self) -> Result<Vec<RoomSnapshot>, RoomsError> {
-        self.list(Vec::new()).await
+        self.list(Vec::new(), self.twirp.deadline * LISTING_DEADLINES).await
     }
 
     async fn find_rooms(&self, names: &[RoomName]) -> Result<Vec<RoomSnapshot>, RoomsError> {
@@ -59,7 +62,7 @@ impl Rooms for LiveKit {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        self.list(names.iter().map(ToString::to_string).collect()).await
+        self.list(names.iter().map(ToString::to_string).collect(), self.twirp.deadline).await
     }
 
     async fn delete_room(&self, room: &RoomName) -> Result<(), RoomsError> {
@@ -156,9 +159,10 @@ impl Rooms for LiveKit {
 }
 
 impl LiveKit {
-    async fn list(&self, names: Vec<String>) -> Result<Vec<RoomSnapshot>, RoomsError> {
+    async fn list(&self, names: Vec<String>, deadline: Duration) -> Result<Vec<RoomSnapshot>, RoomsError> {
         let request = proto::ListRoomsRequest { names };
-        let list: proto::ListRoomsResponse = self.twirp.call("ListRooms", Grant::List, &request).await?;
+        let list: proto::ListRoomsResponse =
+            self.twirp.call_within(deadline, "ListRooms", Grant::List, &request).await?;
         Ok(list.rooms.into_iter().map(decode::room).collect())
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct Twirp {
     http: Client,
     host: LiveKitHost,
     key: Key,
+    /// Of a call for which nothing else is said.
+    pub(super) deadline: Duration,
 }
 
 /// What a call may do; LiveKit checks it against the method.
@@ -110,7 +112,6 @@ impl Twirp {
         deadline: Duration,
     ) -> Result<Self, RoomsError> {
         let mut builder = Client::builder()
-            .timeout(deadline)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .pool_idle_timeout(IDLE_FOR)
             .tcp_nodelay(true)
@@ -126,7 +127,7 @@ impl Twirp {
             builder = builder.tls_certs_only([]);
         }
         let http = builder.build().map_err(|error| RoomsError::new(ErrorKind::Refused, "connect", error))?;
-        Ok(Self { http, host: host.clone(), key: Key::new(api_key, api_secret) })
+        Ok(Self { http, host: host.clone(), key: Key::new(api_key, api_secret), deadline })
     }
 
     /// Calls `method` of RoomService once.
@@ -136,9 +137,21 @@ impl Twirp {
         grant: Grant<'_>,
         request: &A,
     ) -> Result<B, Failure> {
+        self.call_within(self.deadline, method, grant, request).await
+    }
+
+    /// The same with a deadline of its own.
+    pub(super) async fn call_within<A: Message, B: Message + Default>(
+        &self,
+        deadline: Duration,
+        method: &'static str,
+        grant: Grant<'_>,
+        request: &A,
+    ) -> Result<B, Failure> {
         let sent = self
             .http
             .post(self.host.method(method))
+            .timeout(deadline)
             .bearer_auth(self.token(grant))
             .header(CONTENT_TYPE, PROTOBUF)
             .body(request.encode_to_vec())

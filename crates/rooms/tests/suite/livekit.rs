@@ -16,7 +16,8 @@ pub(crate) struct RealLiveKit {
     receiver: Receiver,
 }
 
-struct SdkPerson(Participant);
+/// Somebody who uses LiveKit's Python SDK.
+pub(crate) struct SdkPerson(pub(crate) Participant);
 
 impl RealLiveKit {
     fn client(server: &LiveKitServer, secret: &str) -> Arc<LiveKit> {

@@ -1,6 +1,7 @@
 //! The servers the suite runs on, and its cases.
 
 pub(crate) mod api;
+pub(crate) mod embedded;
 pub(crate) mod livekit;
 pub(crate) mod network;
 pub(crate) mod receiver;
