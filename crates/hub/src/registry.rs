@@ -228,6 +228,11 @@ impl Shared {
     /// meanwhile waits at the gate and finds it unwatched.
     pub(crate) async fn retire(&self, topic: &Arc<Topic>) {
         let _gate = topic.gate.lock().await;
+        // One that was taken out before, and waited in the queue of idle ones all the same,
+        // must not unwatch the stream under the topic that has taken its place.
+        if !self.topics.lock().get(&topic.id).is_some_and(|known| Arc::ptr_eq(known, topic)) {
+            return;
+        }
         {
             let mut inner = topic.inner.lock();
             if inner.leases > 0 {
@@ -240,7 +245,7 @@ impl Shared {
         }
         let mut topics = self.topics.lock();
         let unused = topic.inner.lock().leases == 0;
-        if unused && topics.get(&topic.id).is_some_and(|known| Arc::ptr_eq(known, topic)) {
+        if unused {
             topics.remove(&topic.id);
         }
     }
