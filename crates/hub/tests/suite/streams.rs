@@ -325,3 +325,16 @@ async fn whatever_is_lost_versions_never_fall_and_the_last_state_arrives() {
         assert_eq!(reader.await.unwrap(), bed.version("x").await);
     }
 }
+
+#[tokio::test]
+async fn who_asked_too_early_takes_nothing_from_those_who_came_in_time() {
+    let bed = Bed::new();
+    // Nobody of that id yet: its topic goes at once, but still waits for its time as an idle one.
+    assert!(bed.hub.subscribe(&stream("x"), Shape::Full, None).await.unwrap().is_none());
+    bed.open("x").await;
+    let mut subscription = bed.watch("x").await;
+    assert!(next(&mut subscription).await.is_some());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    bed.join("x", "ann").await;
+    assert_eq!(next(&mut subscription).await.as_deref(), Some("2 waiting 1 [ann]"));
+}
