@@ -1,0 +1,251 @@
+//! One instance's way to the store: slow, failing before or after the effect,
+//! deaf for a while, and silent for ever once the instance has crashed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::store::{
+    Commit, Committed, Concern, Cursor, ErrorKind, Fence, ListQuery, Loaded, MetaKey, NoticeEvent, Page, Partition,
+    PeoplePage, Store, StoreError, Totals, Watch,
+};
+use async_trait::async_trait;
+use domain::{Head, Identity, Notice, NoticeBody, Participant, ParticipantSid, StreamId, Timestamp};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::sim::{Service, Sim};
+
+/// The store as one instance sees it.
+pub(crate) struct FaultyStore {
+    sim: Arc<Sim>,
+    instance: usize,
+    /// The instance has crashed: no call returns any more, none takes effect.
+    dead: CancellationToken,
+    watched: Mutex<Watched>,
+    notices: mpsc::UnboundedSender<NoticeEvent>,
+    receiver: Mutex<Option<mpsc::Receiver<NoticeEvent>>>,
+}
+
+#[derive(Default)]
+struct Watched {
+    streams: BTreeSet<StreamId>,
+    lobby: bool,
+    /// Notices are lost until then; a gap is told afterwards.
+    deaf: Option<Instant>,
+}
+
+impl FaultyStore {
+    /// The way of `instance`.
+    pub(crate) fn new(sim: &Arc<Sim>, instance: usize, dead: CancellationToken) -> Arc<Self> {
+        let (notices, queue) = mpsc::unbounded_channel();
+        let (out, receiver) = mpsc::channel(4096);
+        tokio::spawn(forward(sim.clone(), queue, out, dead.clone()));
+        Arc::new(Self {
+            sim: sim.clone(),
+            instance,
+            dead,
+            watched: Mutex::default(),
+            notices,
+            receiver: Mutex::new(Some(receiver)),
+        })
+    }
+
+    /// Notices are lost for this long.
+    pub(crate) fn go_deaf(self: &Arc<Self>, time: Duration) {
+        self.watched.lock().deaf = Some(Instant::now() + time);
+        let this = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(time).await;
+            let over = {
+                let mut watched = this.watched.lock();
+                let over = watched.deaf.is_some_and(|until| until <= Instant::now());
+                if over {
+                    watched.deaf = None;
+                }
+                over
+            };
+            if over {
+                // The receiver may have gone with its instance.
+                let _ = this.notices.send(NoticeEvent::Gap);
+            }
+        });
+    }
+
+    /// Tells this instance of a commit, if it watches.
+    pub(crate) fn tell(&self, notice: &Notice) {
+        let watched = self.watched.lock();
+        if watched.deaf.is_some() {
+            return;
+        }
+        if watched.lobby {
+            let _ = self.notices.send(NoticeEvent::Lobby(without_lists(notice)));
+        }
+        if watched.streams.contains(&notice.id) {
+            let _ = self.notices.send(NoticeEvent::Stream(notice.clone()));
+        }
+    }
+
+    async fn call<T>(
+        &self,
+        operation: &'static str,
+        effect: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        // What jobs ask all the time takes no time, unless it is slow: that keeps plays short.
+        let usual = if matches!(operation, "due" | "lease" | "ping") { 0 } else { 2 };
+        let fate = self.sim.fate(Service::Store, usual);
+        self.wait(fate.before).await;
+        let failed = || StoreError::new(ErrorKind::Unavailable, operation, "simulated");
+        if fate.fails_before {
+            return Err(failed());
+        }
+        let result = effect.await;
+        self.wait(fate.after).await;
+        if fate.fails_after { Err(failed()) } else { result }
+    }
+
+    /// Time passes on the wire. Whoever has crashed meanwhile never gets to the other end.
+    async fn wait(&self, time: Duration) {
+        if !time.is_zero() {
+            tokio::time::sleep(time).await;
+        }
+        if self.dead.is_cancelled() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn commit_really(&self, id: &StreamId, commit: Commit<'_>) -> Result<Committed, StoreError> {
+        let before = self.sim.stored(id);
+        // The store in memory answers without waiting, so nothing comes between the two looks.
+        let committed = self.sim.store.commit(id, commit).await?;
+        if committed == Committed::Done {
+            let after = self.sim.stored(id);
+            self.sim.committed(self.instance, id, (before, after), commit);
+            if let Some(notice) = &commit.decision.notice {
+                let instances = self.sim.instances.lock().clone();
+                instances.iter().for_each(|instance| instance.store.tell(notice));
+            }
+        } else {
+            self.sim.log.write(format!("i{} {id} {committed:?}", self.instance));
+        }
+        Ok(committed)
+    }
+}
+
+/// Brings the notices to the hub, in order, sometimes late.
+async fn forward(
+    sim: Arc<Sim>,
+    mut queue: mpsc::UnboundedReceiver<NoticeEvent>,
+    out: mpsc::Sender<NoticeEvent>,
+    dead: CancellationToken,
+) {
+    while let Some(notice) = queue.recv().await {
+        if sim.chance(sim.profile().notice_slow) {
+            tokio::time::sleep(sim.millis(1000)).await;
+        }
+        if dead.is_cancelled() || out.try_send(notice).is_err() {
+            return;
+        }
+    }
+}
+
+fn without_lists(notice: &Notice) -> Notice {
+    let mut notice = notice.clone();
+    if let NoticeBody::Changed { joined, left, .. } = &mut notice.body {
+        joined.clear();
+        left.clear();
+    }
+    notice
+}
+
+#[async_trait]
+impl Store for FaultyStore {
+    fn now(&self) -> Timestamp {
+        self.sim.store.now()
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.call("ping", self.sim.store.ping()).await
+    }
+
+    async fn load(&self, id: &StreamId, concern: Concern<'_>) -> Result<Loaded, StoreError> {
+        self.call("load", self.sim.store.load(id, concern)).await
+    }
+
+    async fn load_many(&self, ids: &[StreamId]) -> Result<Vec<Option<Head>>, StoreError> {
+        self.call("load_many", self.sim.store.load_many(ids)).await
+    }
+
+    async fn load_full(&self, id: &StreamId) -> Result<Option<(Head, Vec<Participant>)>, StoreError> {
+        self.call("load_full", self.sim.store.load_full(id)).await
+    }
+
+    async fn load_state(&self, id: &StreamId) -> Result<Option<(Head, Vec<Identity>)>, StoreError> {
+        self.call("load_state", self.sim.store.load_state(id)).await
+    }
+
+    async fn people(&self, id: &StreamId, limit: usize, cursor: Option<&Cursor>) -> Result<PeoplePage, StoreError> {
+        self.call("people", self.sim.store.people(id, limit, cursor)).await
+    }
+
+    async fn gone(&self, id: &StreamId, sids: &[ParticipantSid]) -> Result<Vec<ParticipantSid>, StoreError> {
+        self.call("gone", self.sim.store.gone(id, sids)).await
+    }
+
+    async fn commit(&self, id: &StreamId, commit: Commit<'_>) -> Result<Committed, StoreError> {
+        self.call("commit", self.commit_really(id, commit)).await
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<Page<Head>, StoreError> {
+        self.call("list", self.sim.store.list(query)).await
+    }
+
+    async fn totals(&self) -> Result<Totals, StoreError> {
+        self.call("totals", self.sim.store.totals()).await
+    }
+
+    async fn due(&self, partition: Partition, until: Timestamp, limit: usize) -> Result<Vec<StreamId>, StoreError> {
+        self.call("due", self.sim.store.due(partition, until, limit)).await
+    }
+
+    async fn forget(&self, id: &StreamId) -> Result<(), StoreError> {
+        self.call("forget", self.sim.store.forget(id)).await
+    }
+
+    async fn lease(&self, partition: Partition, holder: &str, ttl: Duration) -> Result<Option<Fence>, StoreError> {
+        self.call("lease", self.sim.store.lease(partition, holder, ttl)).await
+    }
+
+    async fn release(&self, partition: Partition, holder: &str) -> Result<(), StoreError> {
+        self.call("release", self.sim.store.release(partition, holder)).await
+    }
+
+    async fn meta(&self, key: MetaKey) -> Result<Option<String>, StoreError> {
+        self.call("meta", self.sim.store.meta(key)).await
+    }
+
+    async fn swap_meta(&self, key: MetaKey, expected: Option<&str>, value: &str) -> Result<String, StoreError> {
+        self.call("swap_meta", self.sim.store.swap_meta(key, expected, value)).await
+    }
+
+    async fn watch(&self, what: Watch<'_>, on: bool) -> Result<(), StoreError> {
+        let effect = async {
+            let mut watched = self.watched.lock();
+            match (what, on) {
+                (Watch::Lobby, on) => watched.lobby = on,
+                (Watch::Stream(id), true) => drop(watched.streams.insert(id.clone())),
+                (Watch::Stream(id), false) => drop(watched.streams.remove(id)),
+            }
+            Ok(())
+        };
+        self.call("watch", effect).await
+    }
+
+    fn notices(&self) -> mpsc::Receiver<NoticeEvent> {
+        self.receiver.lock().take().unwrap_or_else(|| mpsc::channel(1).1)
+    }
+
+    async fn close(&self) {}
+}
