@@ -67,13 +67,16 @@ export const test = base.extend<Pick<Tools, 'person' | 'stream'>, Pick<Tools, 'p
 
 async function newPerson(browser: Browser, baseURL: string, options: PersonOptions) {
   const { mayComplain, ...rest } = options;
-  const context = await browser.newContext({ baseURL, permissions: ['camera', 'microphone'], ...rest });
+  const fresh = process.env.PAGES === 'dist';
+  // A page that was put in by the test counts as foreign to this machine's addresses.
+  const permissions = ['camera', 'microphone', ...(fresh ? ['local-network-access'] : [])];
+  const context = await browser.newContext({ baseURL, permissions, ...rest });
   // A small picture: several pages encode and decode on one small machine.
   await context.addInitScript(() => {
     if (location.protocol.startsWith('http') && localStorage.getItem('livestream.size') === null)
       localStorage.setItem('livestream.size', '360');
   });
-  if (process.env.PAGES === 'dist') await serveFreshPages(context);
+  if (fresh) await serveFreshPages(context);
   const complaints: string[] = [];
   const heard = (text: string) => {
     if (!NETWORK.test(text) && !(mayComplain?.test(text) ?? false)) complaints.push(text);

@@ -1,5 +1,5 @@
 // Chat and reactions over LiveKit data: chat as text streams on LiveKit's own
-// topic, so that its other clients take part; reactions as small lossy packets.
+// topic, so that its other clients take part; reactions as small packets.
 
 import { type Participant, type RemoteParticipant, type Room, RoomEvent } from 'livekit-client';
 import { createStore, type Readable } from '../lib/store';
@@ -51,7 +51,7 @@ export class ChatWire {
     this.#lastReaction = now;
     this.#float(kind);
     const payload = new TextEncoder().encode(kind);
-    await this.room.localParticipant.publishData(payload, { reliable: false, topic: REACTION_TOPIC });
+    await this.room.localParticipant.publishData(payload, { reliable: true, topic: REACTION_TOPIC });
   }
 
   /** Whether the chat is on the screen: what comes then is read. */
