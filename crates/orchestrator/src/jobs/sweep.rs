@@ -20,6 +20,8 @@ const CALM: u32 = 3;
 /// Above the limit of full sweeps, every room's turn comes once in so many sweeps.
 const ROTATION: u64 = 10;
 const ORPHAN_MISSES: u32 = 2;
+/// So many streams in a row that can't be compared mean that nobody answers.
+const MOST_FAILURES: u32 = 10;
 
 /// What is remembered from sweep to sweep.
 #[derive(Default)]
@@ -75,11 +77,24 @@ async fn sweep(orchestrator: &Orchestrator, fences: &[Fence], memory: &mut Memor
     let plan = Plan::new(orchestrator, &heads, &by_name, memory.round);
     let known: HashSet<StreamId> = heads.iter().map(|head| head.id.clone()).collect();
     memory.streams.retain(|id, _| known.contains(id));
+    let mut failures = 0;
     for head in &heads {
         let Some(fence) = fences.get(&Partition::of(&head.id)).copied() else { continue };
         let room = by_name.get(&head.room.name).copied();
-        let drift = compare(orchestrator, head, room, &plan, memory, fence).await?;
-        report.drift.extend(drift);
+        match compare(orchestrator, head, room, &plan, memory, fence).await {
+            Ok(drift) => {
+                failures = 0;
+                report.drift.extend(drift);
+            }
+            // One room that LiveKit can't tell about must not keep all others from being looked at.
+            Err(error) => {
+                failures += 1;
+                tracing::debug!(stream = %head.id, %error, "a stream could not be compared");
+                if failures >= MOST_FAILURES {
+                    return Err(error);
+                }
+            }
+        }
     }
     let active: HashSet<&RoomName> = heads.iter().map(|head| &head.room.name).collect();
     let others = rooms.iter().filter(|room| !active.contains(&room.name));
@@ -169,7 +184,7 @@ async fn compare(
     memory: &mut Memory,
     fence: Fence,
 ) -> Result<Vec<Drift>, UseCaseError> {
-    let before = memory.streams.remove(&head.id).unwrap_or_default();
+    let before = memory.streams.get(&head.id).cloned().unwrap_or_default();
     let list = room.is_some_and(|room| plan.lists(head, room));
     if room.is_some() && !list && before.is_empty() && room.map(|r| &r.sid) == head.room.sid.as_ref() {
         return Ok(Vec::new());
@@ -186,7 +201,9 @@ async fn compare(
     };
     let mut after = before;
     let drift = orchestrator.reconcile(&head.id, room, list, &mut after, Some(fence)).await?;
-    if !after.is_empty() {
+    if after.is_empty() {
+        memory.streams.remove(&head.id);
+    } else {
         memory.streams.insert(head.id.clone(), after);
     }
     Ok(drift)

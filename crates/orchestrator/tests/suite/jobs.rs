@@ -55,6 +55,22 @@ async fn a_sweep_that_is_not_answered_counts_for_nothing() {
 }
 
 #[tokio::test]
+async fn one_room_that_livekit_cannot_list_keeps_no_other_from_being_looked_at() {
+    let bed = Bed::with(sweeping()).await;
+    bed.open("first").await;
+    bed.enter("first", "ann");
+    bed.until("first", "ann to be found", |head| head.people == 1).await;
+    // Newest first: this one's turn comes before the other's.
+    bed.open("broken").await;
+    bed.enter("broken", "bob");
+    bed.livekit.fail_listing_of(&RoomName::from("broken"), true);
+    bed.exit("first", "ann");
+    bed.until("first", "ann to be missed", |head| head.people == 0).await;
+    bed.livekit.fail_listing_of(&RoomName::from("broken"), false);
+    bed.until("broken", "bob to be found", |head| head.people == 1).await;
+}
+
+#[tokio::test]
 async fn an_orphan_is_removed_after_two_sweeps_and_rooms_of_others_never() {
     let bed = Bed::with(sweeping()).await;
     let mark = domain::Mark { deployment: bed.orchestrator.deployment().clone(), id: stream("orphan"), generation: 1 };

@@ -35,7 +35,10 @@ impl Rooms for SimulatedLiveKit {
     }
 
     async fn list_participants(&self, room: &RoomName) -> Result<Vec<ParticipantSnapshot>, RoomsError> {
-        self.call(Call::ListParticipants, |inner| inner.listed_participants(room))
+        self.call(Call::ListParticipants, |inner| {
+            inner.check_listing_of(room)?;
+            Ok(inner.listed_participants(room))
+        })?
     }
 
     async fn get_participant(

@@ -1,6 +1,6 @@
 //! What goes wrong with the simulated server, by order of the test, and the count of its calls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{Identity, ParticipantSnapshot, RoomName, RoomSnapshot};
 
@@ -76,6 +76,8 @@ pub(super) struct Controls {
     timeouts: u32,
     /// Listings show this instead of what is.
     frozen: Option<Listings>,
+    /// Rooms whose ListParticipants fails.
+    broken_rooms: BTreeSet<RoomName>,
     /// Rooms left out of the next so many listings.
     missed_rooms: BTreeMap<RoomName, u32>,
     /// People left out of the next so many listings.
@@ -125,6 +127,16 @@ impl SimulatedLiveKit {
         self.inner.lock().controls.missed_people.insert((room.clone(), identity.clone()), listings);
     }
 
+    /// ListParticipants of `room` fails, as when the node that has the room is away; other calls work.
+    pub fn fail_listing_of(&self, room: &RoomName, fails: bool) {
+        let broken = &mut self.inner.lock().controls.broken_rooms;
+        if fails {
+            broken.insert(room.clone())
+        } else {
+            broken.remove(room)
+        };
+    }
+
     /// How often each call was made so far.
     pub fn calls(&self) -> Calls {
         self.inner.lock().controls.calls.clone()
@@ -152,6 +164,15 @@ impl SimulatedLiveKit {
 }
 
 impl Inner {
+    /// Fails while nobody can tell who is in `room`.
+    pub(super) fn check_listing_of(&self, room: &RoomName) -> Result<(), RoomsError> {
+        if !self.controls.broken_rooms.contains(room) {
+            return Ok(());
+        }
+        let call = Call::ListParticipants.as_str();
+        Err(RoomsError::new(ErrorKind::Unavailable, call, "the room's node was told to be away"))
+    }
+
     /// What a ListRooms shows.
     pub(super) fn listed_rooms(&mut self, wanted: impl Fn(&RoomName) -> bool) -> Vec<RoomSnapshot> {
         let mut rooms = match &self.controls.frozen {
