@@ -9,10 +9,10 @@ use super::{Draft, FIRST_TRY_BY_JOB};
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
-/// LiveKit has done it: the intent goes. `None` when it is not there (any more).
+/// LiveKit has done it: the intent goes. `None` when it is not there (any more), and nothing follows from that.
 pub fn close_intent(head: &Head, done: &IntentKind, rules: &Rules, now: Timestamp) -> Option<Decision> {
     if !head.intents.iter().any(|intent| intent.kind == *done) {
-        return None;
+        return write_again(head, done, rules, now);
     }
     let mut draft = Draft::new(head, now);
     draft.head.intents.retain(|intent| intent.kind != *done);
@@ -23,12 +23,26 @@ pub fn close_intent(head: &Head, done: &IntentKind, rules: &Rules, now: Timestam
     draft.finish(rules)
 }
 
-/// LiveKit did not do it: it is tried again after 1, 2, 4 … 30 s.
+/// LiveKit did not do it, as far as we know: it is tried again after 1, 2, 4 … 30 s.
 pub fn postpone_intent(head: &Head, failed: &IntentKind, rules: &Rules, now: Timestamp) -> Option<Decision> {
     let mut draft = Draft::new(head, now);
-    let intent = draft.head.intents.iter_mut().find(|intent| intent.kind == *failed)?;
+    let Some(intent) = draft.head.intents.iter_mut().find(|intent| intent.kind == *failed) else {
+        return write_again(head, failed, rules, now);
+    };
     intent.next_try = now + back_off(intent.tries);
     intent.tries += 1;
+    draft.finish(rules)
+}
+
+/// Metadata that was overtaken while it was being written may have come to LiveKit after the newer one.
+fn write_again(head: &Head, written: &IntentKind, rules: &Rules, now: Timestamp) -> Option<Decision> {
+    let IntentKind::WriteMetadata { settings_version } = written else { return None };
+    let pending = head.intents.iter().any(|intent| matches!(intent.kind, IntentKind::WriteMetadata { .. }));
+    if *settings_version == head.settings_version || pending || !head.phase.is_active() {
+        return None;
+    }
+    let mut draft = Draft::new(head, now);
+    draft.write_metadata();
     draft.finish(rules)
 }
 

@@ -8,8 +8,8 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use crate::{
-    Decision, EndReason, Head, Identity, Participant, ParticipantSid, ParticipantSnapshot, RoomSnapshot, Rules,
-    Timestamp, TrackSid,
+    Decision, EndReason, Head, Identity, Participant, ParticipantSid, ParticipantSnapshot, RoomSid, RoomSnapshot,
+    Rules, Timestamp, TrackSid,
 };
 
 use super::{Draft, end::end, event::newcomer};
@@ -24,6 +24,8 @@ const MISSES: u32 = 2;
 #[derive(Debug, Clone, Default)]
 pub struct SweepMemory {
     generation: u32,
+    /// The life of the room that was missed.
+    room: Option<RoomSid>,
     room_missed: Option<(u32, Timestamp)>,
     people_missed: HashMap<ParticipantSid, (u32, Timestamp)>,
     tracks_missed: HashMap<TrackSid, u32>,
@@ -98,6 +100,11 @@ pub fn observe(
     if !head.phase.is_active() {
         *memory = SweepMemory::default();
         return (None, Vec::new());
+    }
+    if memory.room != head.room.sid {
+        // What was missed is a former life of the room. It has come back since, maybe after this list was read.
+        memory.room.clone_from(&head.room.sid);
+        memory.room_missed = None;
     }
     let Some(room) = seen.room.filter(|room| Some(&room.sid) == head.room.sid.as_ref()) else {
         return room_missing(head, memory, rules, now);
