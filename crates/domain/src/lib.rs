@@ -15,7 +15,9 @@ mod time;
 mod view;
 
 pub use decide::adopt::adopt;
-pub use decide::create::{CreateRequest, Creation, abandon, complete, create, is_reservation_overdue};
+pub use decide::create::{
+    CreateRequest, Creation, abandon, complete, create, is_removal, is_reservation_overdue, reserve_removal,
+};
 pub use decide::end::end;
 pub use decide::event::{EventContext, Verdict, apply_event};
 pub use decide::intent::{TooManyIntents, close_intent, postpone_intent, request_removal};

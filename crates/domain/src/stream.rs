@@ -339,8 +339,7 @@ impl Head {
     /// The moments at which time alone changes something.
     fn timers(&self, rules: &Rules) -> [Option<Timestamp>; 4] {
         match self.phase {
-            // The reservation's intent carries its own time.
-            Phase::Reserved => [None; 4],
+            Phase::Reserved => [Some(self.phase_since + rules.reservation), None, None, None],
             Phase::Ended => [Some(self.retained_until(rules)), None, None, None],
             Phase::Waiting | Phase::Live | Phase::Reconnecting => [
                 self.never_joined_until(rules),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::{
     CreateRequest, Creation, Head, Ownership, Phase, RoomSnapshot, Settings, StreamId, abandon, complete, create,
-    is_reservation_overdue,
+    is_removal, is_reservation_overdue,
 };
 use rooms::RoomsError;
 use store::Concern;
@@ -111,7 +111,7 @@ impl Orchestrator {
     ) -> Result<Head, UseCaseError> {
         let updated = self
             .update(&reserved.id, Scope::default(), |loaded, now| {
-                let head = loaded.head.as_ref().filter(|head| same_generation(head, reserved));
+                let head = loaded.head.as_ref().filter(|head| comes_of(head, reserved));
                 let Some(head) = head else {
                     return Err(UseCaseError::Busy("the stream was changed while it was created"));
                 };
@@ -140,7 +140,7 @@ impl Orchestrator {
 
     pub(crate) async fn undo_reservation(&self, reserved: &Head) -> Result<(), UseCaseError> {
         self.update(&reserved.id, Scope::default(), |loaded, now| {
-            let head = loaded.head.as_ref().filter(|head| same_generation(head, reserved));
+            let head = loaded.head.as_ref().filter(|head| comes_of(head, reserved));
             Ok(match head.and_then(|head| abandon(head, &self.inner.rules, now)) {
                 Some(decision) => Step::Commit(Box::new(decision), ()),
                 None => Step::Done(()),
@@ -153,6 +153,14 @@ impl Orchestrator {
     /// An overdue reservation: LiveKit knows whether its room was made.
     pub(crate) async fn settle_reservation(&self, reserved: &Head) -> Result<(), UseCaseError> {
         let room = self.inner.lookup.find(&reserved.room.name).await?;
+        let ours = |room: &RoomSnapshot| self.own_mark(&room.metadata).is_some_and(|mark| mark.id == reserved.id);
+        if is_removal(reserved) {
+            // Whoever was removing an orphan has died; the next create must not find the room.
+            if room.as_ref().is_some_and(ours) {
+                self.inner.rooms.delete_room(&reserved.room.name).await?;
+            }
+            return self.undo_reservation(reserved).await;
+        }
         match room {
             Some(room) if may_complete(reserved, &Ownership::of(&room.metadata, &self.inner.deployment)) => {
                 self.complete_reservation(reserved, &room, false).await.map(drop)
@@ -185,8 +193,11 @@ enum Reservation {
     Overdue(Box<Head>),
 }
 
-fn same_generation(head: &Head, reserved: &Head) -> bool {
-    head.epoch == reserved.epoch && head.generation == reserved.generation
+/// The head is that reservation, or the stream that came of it. Another reservation of the same
+/// generation was made after this one had been found overdue and given up.
+fn comes_of(head: &Head, reserved: &Head) -> bool {
+    let same_generation = head.epoch == reserved.epoch && head.generation == reserved.generation;
+    same_generation && (head.phase != Phase::Reserved || head.phase_since == reserved.phase_since)
 }
 
 /// A caller asked for exactly this room: also one without anybody's mark.

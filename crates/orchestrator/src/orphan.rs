@@ -1,6 +1,6 @@
 //! Rooms of ours that should not be there: of an ended generation, or without a record.
 
-use domain::{CreateRequest, Creation, Mark, Ownership, Phase, RoomEvent, RoomSnapshot, Settings, StreamId, create};
+use domain::{Mark, Ownership, Phase, RoomEvent, RoomSnapshot, StreamId, Tombstone, reserve_removal};
 use store::{Commit, Committed, Concern, Loaded};
 
 use crate::orchestrator::fresh_epoch;
@@ -48,7 +48,7 @@ impl Orchestrator {
         match fate(&loaded, room, &mark) {
             Fate::Keep => Ok(()),
             Fate::Remove => self.delete_orphan(room).await,
-            Fate::RemoveReserved => self.delete_reserved(&mark.id, room).await,
+            Fate::RemoveReserved => self.delete_reserved(&mark.id, loaded.tombstone.as_ref(), room).await,
         }
     }
 
@@ -68,11 +68,13 @@ impl Orchestrator {
     }
 
     /// A create of this id would take the very name: it waits while the room goes.
-    async fn delete_reserved(&self, id: &StreamId, room: &RoomSnapshot) -> Result<(), UseCaseError> {
-        let request = CreateRequest { id: id.clone(), settings: Settings::default(), fresh_epoch: fresh_epoch() };
-        let Creation::Reserve(decision) = create(None, None, request, &self.inner.rules, self.now()) else {
-            return Ok(());
-        };
+    async fn delete_reserved(
+        &self,
+        id: &StreamId,
+        tombstone: Option<&Tombstone>,
+        room: &RoomSnapshot,
+    ) -> Result<(), UseCaseError> {
+        let decision = reserve_removal(id.clone(), tombstone, fresh_epoch(), &self.inner.rules, self.now());
         let commit = Commit { decision: &decision, event: None, fence: None };
         if self.inner.store.commit(id, commit).await? != Committed::Done {
             return Ok(());

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Decision, Epoch, Head, Intent, IntentKind, Phase, Room, RoomSnapshot, Rules, Settings, StreamId, Timestamp,
-    Tombstone,
+    Decision, Epoch, Head, Intent, IntentKind, Notice, NoticeBody, Phase, Room, RoomSnapshot, Rules, Settings,
+    StreamId, StreamView, Timestamp, Tombstone,
 };
 
 use super::Draft;
@@ -100,11 +100,34 @@ fn reserve(
     }
 }
 
+/// Reserves an id while a room is removed that the next create would take over. Nobody
+/// has asked for a stream: the reservation can only be abandoned (see [`is_removal`]).
+pub fn reserve_removal(
+    id: StreamId,
+    tombstone: Option<&Tombstone>,
+    fresh_epoch: Epoch,
+    rules: &Rules,
+    now: Timestamp,
+) -> Decision {
+    let request = CreateRequest { id, settings: Settings::default(), fresh_epoch };
+    let mut decision = reserve(None, tombstone, request, rules, now);
+    if let Some(head) = &mut decision.head {
+        head.intents = Vec::new();
+        decision.due = head.due_at(rules);
+    }
+    decision
+}
+
+/// The reservation is for a removal, and no stream is to come of it.
+pub fn is_removal(head: &Head) -> bool {
+    head.phase == Phase::Reserved && !head.intents.iter().any(|intent| intent.kind == IntentKind::CreateRoom)
+}
+
 /// LiveKit has the room: the reservation becomes a stream, `waiting`.
 /// `unmarked`: the room was there before, without anybody's mark.
-/// `None` when the head is no reservation (any more).
+/// `None` when the head is no reservation for a stream (any more).
 pub fn complete(head: &Head, room: &RoomSnapshot, unmarked: bool, rules: &Rules, now: Timestamp) -> Option<Decision> {
-    if head.phase != Phase::Reserved {
+    if head.phase != Phase::Reserved || is_removal(head) {
         return None;
     }
     let mut draft = Draft::new(head, now);
@@ -119,6 +142,8 @@ pub fn complete(head: &Head, room: &RoomSnapshot, unmarked: bool, rules: &Rules,
 
 /// The room can't be had: the reservation vanishes, and what it would have replaced is back.
 /// `None` when the head is no reservation (any more).
+///
+/// What is back is told, changed or not: whoever read the list meanwhile has missed it.
 pub fn abandon(head: &Head, rules: &Rules, now: Timestamp) -> Option<Decision> {
     if head.phase != Phase::Reserved {
         return None;
@@ -128,7 +153,7 @@ pub fn abandon(head: &Head, rules: &Rules, now: Timestamp) -> Option<Decision> {
         expected: Some(head.revision),
         participants: Vec::new(),
         due: restored.as_ref().and_then(|head| head.due_at(rules)),
-        notice: None,
+        notice: restored.as_ref().map(told),
         tombstone: None,
         session: None,
         head: restored,
@@ -146,7 +171,19 @@ fn restore(reserved: &Head, ended: &Head, now: Timestamp) -> Head {
     if !pending {
         restored.closed_at = restored.closed_at.or(Some(now));
     }
+    // Its room may have gone while it was reserved: somebody outside can see that.
+    restored.version += u64::from(restored.closing() != ended.closing());
     restored
+}
+
+fn told(head: &Head) -> Notice {
+    let body = NoticeBody::Changed {
+        view: Box::new(StreamView::from(head)),
+        joined: Vec::new(),
+        left: Vec::new(),
+        cleared: false,
+    };
+    Notice { id: head.id.clone(), body }
 }
 
 /// A reservation nobody completed in time: its creator has died.

@@ -52,6 +52,23 @@ fn an_abandoned_restart_brings_the_ended_record_back() {
 }
 
 #[test]
+fn a_room_that_goes_during_an_abandoned_restart_is_a_visible_change() {
+    let mut world = live();
+    world.end(EndReason::Stopped);
+    let ended = world.head().clone();
+    assert!(world.create(Settings::default()));
+    let gone = IntentKind::DeleteRoom { room: ended.room.name.clone() };
+    let decision = close_intent(world.head(), &gone, &world.rules, world.now);
+    assert!(world.apply_if(decision));
+    let decision = abandon(world.head(), &world.rules, world.now);
+    world.apply_if(decision);
+    let back = world.head();
+    assert_eq!((back.version, back.closing()), (ended.version + 1, false));
+    let told = world.notices.last().map(|notice| &notice.body);
+    assert!(matches!(told, Some(NoticeBody::Changed { view, .. }) if **view == StreamView::from(back)));
+}
+
+#[test]
 fn an_overdue_reservation_is_noticed_after_15_s() {
     let mut world = World::new();
     world.create(Settings::default());
@@ -182,6 +199,19 @@ fn a_room_that_is_back_in_between_is_not_lost() {
     world.pass(40);
     world.sweep(None, None, &mut memory);
     assert!(world.phase().is_active());
+}
+
+#[test]
+fn a_room_that_came_back_after_the_list_was_read_is_not_lost() {
+    let mut world = live();
+    let mut memory = SweepMemory::default();
+    world.sweep(None, None, &mut memory);
+    world.pass(60);
+    assert!(world.adopt("RM_2"));
+    assert!(world.sweep(None, None, &mut memory).is_empty(), "the list is older than the adoption");
+    assert!(world.phase().is_active());
+    world.pass(60);
+    assert_eq!(world.sweep(None, None, &mut memory), [DriftKind::RoomLost]);
 }
 
 #[test]
@@ -410,4 +440,26 @@ fn settings_change_under_their_own_tag() {
     let decision = change_settings(world.head(), &metadata, None, &world.rules, world.now).unwrap();
     world.apply_if(decision);
     assert!(world.head().intents.iter().any(|intent| matches!(intent.kind, IntentKind::WriteMetadata { .. })));
+}
+
+#[test]
+fn metadata_that_was_overtaken_while_it_was_written_is_written_again() {
+    let mut world = World::opened(Settings::default());
+    let change = |world: &mut World, colour: &str| {
+        let metadata = serde_json::json!({ "colour": colour }).as_object().cloned();
+        let patch = SettingsPatch { metadata, ..SettingsPatch::default() };
+        let decision = change_settings(world.head(), &patch, None, &world.rules, world.now).unwrap();
+        world.apply_if(decision);
+        world.head().intents[0].kind.clone()
+    };
+    let (first, second) = (change(&mut world, "red"), change(&mut world, "blue"));
+    let decision = close_intent(world.head(), &second, &world.rules, world.now);
+    assert!(world.apply_if(decision));
+    assert!(world.head().intents.is_empty());
+    // The first write ends only now, well or not: LiveKit may have red.
+    for decide in [close_intent, postpone_intent] {
+        let decision = decide(world.head(), &first, &world.rules, world.now).unwrap();
+        assert_eq!(decision.head.unwrap().intents[0].kind, second);
+    }
+    assert_eq!(close_intent(world.head(), &second, &world.rules, world.now), None);
 }

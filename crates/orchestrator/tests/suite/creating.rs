@@ -164,6 +164,36 @@ async fn a_reservation_of_a_dead_creator_is_completed_or_removed() {
     panic!("the reservations are still there");
 }
 
+#[tokio::test]
+async fn no_stream_comes_of_an_orphans_removal_that_was_cut_short() {
+    let (rules, jobs) = patient();
+    let rules = domain::Rules { reservation: std::time::Duration::from_millis(50), ..rules };
+    let bed = Bed::with((rules, jobs)).await;
+    let stone = domain::Tombstone {
+        epoch: domain::Epoch::from("epoch"),
+        version: 7,
+        generation: 1,
+        room: RoomName::from("gold"),
+    };
+    let mark = domain::Mark { deployment: bed.orchestrator.deployment().clone(), id: stream("gold"), generation: 2 };
+    let spec = RoomSpec { name: RoomName::from("gold~2"), ..foreign_room(&mark.metadata(&serde_json::Map::new())) };
+    bed.livekit.create_room(&spec).await.unwrap();
+    // An instance took the id for the removal, and died.
+    let epoch = domain::Epoch::from("fresh");
+    let decision = domain::reserve_removal(stream("gold"), Some(&stone), epoch, &bed.rules, bed.now());
+    let commit = store::Commit { decision: &decision, event: None, fence: None };
+    assert_eq!(bed.store.commit(&stream("gold"), commit).await.unwrap(), store::Committed::Done);
+    bed.until_room_gone("gold~2").await;
+    for _ in 0..300 {
+        if bed.store.load(&stream("gold"), store::Concern::default()).await.unwrap().head.is_none() {
+            return;
+        }
+        assert!(bed.orchestrator.get_stream(&stream("gold")).await.is_err(), "nobody asked for a stream");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("the reservation is still there");
+}
+
 async fn reserve_only(bed: &Bed, id: &str) -> domain::Head {
     let request = domain::CreateRequest {
         id: stream(id),
