@@ -4,6 +4,7 @@ use crate::load;
 use crate::scene::Scene;
 
 const PAGES: usize = 2_000;
+const TIMES: usize = 5;
 
 /// Rows of the table.
 pub(crate) async fn measure(scene: &Scene) -> anyhow::Result<Vec<String>> {
@@ -17,9 +18,23 @@ pub(crate) async fn measure(scene: &Scene) -> anyhow::Result<Vec<String>> {
     }
     let mut rows = vec![scene.row("GET /streams?limit=50, CPU", &figure)];
 
-    let url = scene.program.url("/streams");
-    let begun = tokio::time::Instant::now();
-    load::run(1, 1, move |client, _| Ok(client.get(&url).build()?)).await?;
-    rows.push(scene.row("GET /streams (all of them), time", &format!("{:.1} ms", begun.elapsed().as_secs_f64() * 1e3)));
+    rows.push(
+        scene.row("GET /streams (all of them), median of 5", &format!("{:.1} ms", everything(scene).await? * 1e3)),
+    );
     Ok(rows)
+}
+
+/// Median time of the whole list over a kept connection, in seconds.
+async fn everything(scene: &Scene) -> anyhow::Result<f64> {
+    let client = reqwest::Client::new();
+    let mut times = Vec::new();
+    for _ in 0..=TIMES {
+        let begun = tokio::time::Instant::now();
+        client.get(scene.program.url("/streams")).send().await?.error_for_status()?.bytes().await?;
+        times.push(begun.elapsed().as_secs_f64());
+    }
+    // The first one connects.
+    times.remove(0);
+    times.sort_by(f64::total_cmp);
+    Ok(times[TIMES / 2])
 }
