@@ -167,6 +167,8 @@ describe('the stage', () => {
     expect(columns(2, 16 / 9)).toBe(2);
     expect(columns(2, 3)).toBe(2);
     expect(columns(4, 16 / 9)).toBe(2);
+    expect(columns(5, 16 / 9)).toBe(3);
+    expect(columns(16, 16 / 9)).toBe(4);
     expect(columns(3, 0.5)).toBe(1);
   });
 });

@@ -28,19 +28,16 @@ export function arrange<T extends Tile>(tiles: T[]): Arrangement<T> {
   return { large: screens.slice(0, MOST_LARGE), small: people.slice(0, MOST_SMALL), hidden };
 }
 
+/** Side by side looks better than stacked, even when the pictures are that much smaller. */
+const WORTH = 0.85;
+
 /** How many columns a grid of `count` tiles has on a stage of this shape (width by height). */
 export function columns(count: number, shape: number): number {
-  let best = 1;
-  let bestSize = 0;
-  for (let across = 1; across <= count; across += 1) {
-    const down = Math.ceil(count / across);
+  const sizes = Array.from({ length: Math.max(1, count) }, (_, at) => {
+    const down = Math.ceil(count / (at + 1));
     // Pictures are 16:9: the smaller of the two fits limits them.
-    const size = Math.min(shape / across / (16 / 9), 1 / down);
-    // Where both are as large, side by side looks better than stacked.
-    if (size >= bestSize - 1e-9) {
-      best = across;
-      bestSize = size;
-    }
-  }
-  return best;
+    return Math.min(shape / (at + 1) / (16 / 9), 1 / down);
+  });
+  const best = Math.max(...sizes);
+  return sizes.findLastIndex((size) => size >= best * WORTH) + 1;
 }
