@@ -1,10 +1,10 @@
 # One word for everything; the work is done by scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check lint bench
+.PHONY: help build run test check lint bench simulate
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 build: ## The shipped program: target/release/livestream
 	scripts/build
@@ -23,3 +23,6 @@ lint: ## What a machine can say about the code
 
 bench: ## What things cost, as tables
 	scripts/bench
+
+simulate: ## 10,000 plays of everything that can go wrong (SEEDS, FIRST_SEED)
+	scripts/simulate

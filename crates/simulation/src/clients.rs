@@ -17,8 +17,8 @@ use crate::sim::Sim;
 const PEOPLE: [&str; 5] = ["ann", "bob", "cleo", "dan", "eve"];
 /// LiveKit's own timeouts come so much later than ours.
 const BACKSTOP: Duration = Duration::from_secs(30);
-/// LiveKit's clients try so long to come back.
-const COME_BACK_WITHIN: u64 = 45_000;
+/// LiveKit's clients try so long to come back; some people do it by hand, later (milliseconds).
+const COME_BACK_WITHIN: [u64; 4] = [2_000, 45_000, 45_000, 120_000];
 
 /// What a join answer lets somebody do.
 #[derive(Debug, Clone)]
@@ -125,7 +125,8 @@ impl Clients {
             for person in people {
                 let pass = self.inside.lock().get(&(room.clone(), person.identity.clone())).cloned();
                 let Some(pass) = pass.filter(|_| !all_go && sim.chance(0.7)) else { continue };
-                let (this, sim, wait) = (self.clone(), sim.clone(), sim.millis(COME_BACK_WITHIN));
+                let (this, sim, wait) =
+                    (self.clone(), sim.clone(), sim.millis(sim.pick(&COME_BACK_WITHIN).unwrap_or(0)));
                 tokio::spawn(async move {
                     tokio::time::sleep(wait).await;
                     this.enter(&sim, &pass).await;

@@ -99,7 +99,13 @@ fn act(sim: &Arc<Sim>, cast: &Cast) {
         52..64 => cast.clients.publish(sim),
         64..70 => cast.clients.unpublish(sim),
         70..73 => on_an_instance(sim, |sim, instance| take_out(sim, instance, id)),
-        73..77 => on_an_instance(sim, |sim, instance| change(sim, instance, id)),
+        73..77 => {
+            let again = id.clone();
+            on_an_instance(sim, |sim, instance| change(sim, instance, id));
+            if sim.chance(0.5) {
+                on_an_instance(sim, |sim, instance| change(sim, instance, again));
+            }
+        }
         77..81 => {
             let (clients, sim) = (cast.clients.clone(), sim.clone());
             tokio::spawn(async move { clients.come_late(&sim).await });
@@ -154,6 +160,7 @@ async fn take_out(sim: Arc<Sim>, instance: Arc<Instance>, id: StreamId) {
 }
 
 async fn change(sim: Arc<Sim>, instance: Arc<Instance>, id: StreamId) {
+    sleep(sim.millis(500)).await;
     let mut metadata = serde_json::Map::new();
     metadata.insert("n".to_owned(), sim.draw(|rng| rng.random_range(0..1000)).into());
     let patch = SettingsPatch { title: Some(Some("title".to_owned())), metadata: Some(metadata), ..Default::default() };

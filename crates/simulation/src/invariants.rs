@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use ::store::Commit;
+use ::store::{Commit, Fence};
 use domain::{
     DeploymentId, EndReason, Head, Identity, NoticeBody, Ownership, Participant, Phase, RoomName, StreamId, StreamView,
 };
@@ -24,6 +24,8 @@ pub(crate) struct Invariants {
     streams: BTreeMap<StreamId, Known>,
     /// Which instance has committed under a fence (partition and number).
     fences: BTreeMap<(u16, u64), usize>,
+    /// The newest fence given out of each partition.
+    newest_fences: BTreeMap<u16, u64>,
 }
 
 /// The newest of a stream that anybody outside could see.
@@ -45,6 +47,12 @@ impl Invariants {
     /// The first broken promise.
     pub(crate) fn broken(&self) -> Option<String> {
         self.broken.clone()
+    }
+
+    /// A lease was given out.
+    pub(crate) fn fence_given(&mut self, fence: Fence) {
+        let newest = self.newest_fences.entry(fence.partition.number()).or_default();
+        *newest = fence.number.max(*newest);
     }
 
     /// Somebody asks for this stream to be created.
@@ -94,6 +102,10 @@ impl Sim {
     fn check_fence(&self, instance: usize, commit: Commit<'_>) -> Result<(), String> {
         let Some(fence) = commit.fence else { return Ok(()) };
         let mut invariants = self.invariants.lock();
+        let newest = invariants.newest_fences.get(&fence.partition.number()).copied().unwrap_or(0);
+        if fence.number < newest {
+            return Err(format!("{fence:?} was used although {newest} had been given out"));
+        }
         let holder = *invariants.fences.entry((fence.partition.number(), fence.number)).or_insert(instance);
         if holder == instance { Ok(()) } else { Err(format!("{fence:?} was used by i{holder} and i{instance}")) }
     }

@@ -20,6 +20,7 @@ mod store;
 mod watchers;
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sim::Sim;
 
@@ -70,6 +71,31 @@ pub fn run(seed: u64, echo: bool) -> Result<Summary, Failure> {
     });
     let broken = |_| Failure { seed, what: "it panicked; see above".to_owned(), tail: Vec::new() };
     thread.join().map_err(broken)?
+}
+
+/// Plays the seeds from `first` on, `seeds` of them, on all processors. In the order of seeds.
+pub fn run_many(first: u64, seeds: u64) -> (Vec<Summary>, Vec<Failure>) {
+    let next = AtomicU64::new(first);
+    let end = first.saturating_add(seeds);
+    let play_some = || {
+        let mine = std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < end));
+        mine.map(|seed| run(seed, false)).collect::<Vec<_>>()
+    };
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let played: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(play_some)).collect();
+        threads.into_iter().filter_map(|thread| thread.join().ok()).flatten().collect()
+    });
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    for result in played {
+        match result {
+            Ok(summary) => good.push(summary),
+            Err(failure) => bad.push(failure),
+        }
+    }
+    good.sort_by_key(|summary| summary.seed);
+    bad.sort_by_key(|failure| failure.seed);
+    (good, bad)
 }
 
 fn play(seed: u64, echo: bool) -> Result<Summary, Failure> {

@@ -215,7 +215,13 @@ impl Store for FaultyStore {
     }
 
     async fn lease(&self, partition: Partition, holder: &str, ttl: Duration) -> Result<Option<Fence>, StoreError> {
-        self.call("lease", self.sim.store.lease(partition, holder, ttl)).await
+        let effect = async {
+            let fence = self.sim.store.lease(partition, holder, ttl).await?;
+            let mut invariants = self.sim.invariants.lock();
+            fence.into_iter().for_each(|fence| invariants.fence_given(fence));
+            Ok(fence)
+        };
+        self.call("lease", effect).await
     }
 
     async fn release(&self, partition: Partition, holder: &str) -> Result<(), StoreError> {

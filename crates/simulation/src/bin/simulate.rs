@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use simulation::{Failure, Summary};
@@ -12,8 +11,7 @@ const MOST_SHOWN: usize = 10;
 fn main() -> ExitCode {
     let (first, seeds) = (number("FIRST_SEED", 0), number("SEEDS", 10_000));
     let began = Instant::now();
-    let (summaries, mut failures) = play(first, seeds);
-    failures.sort_by_key(|failure| failure.seed);
+    let (summaries, failures) = if seeds == 1 { play_aloud(first) } else { simulation::run_many(first, seeds) };
     let mut out = std::io::stdout().lock();
     let report = report(&mut out, &summaries, &failures, began.elapsed().as_secs_f64());
     if report.is_ok() && failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -23,21 +21,11 @@ fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-fn play(first: u64, seeds: u64) -> (Vec<Summary>, Vec<Failure>) {
-    let next = AtomicU64::new(first);
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let played = std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            (0..workers).map(|_| scope.spawn(|| play_some(&next, first + seeds, seeds == 1))).collect();
-        threads.into_iter().filter_map(|thread| thread.join().ok()).flatten().collect::<Vec<_>>()
-    });
-    let (good, bad): (Vec<_>, Vec<_>) = played.into_iter().partition(Result::is_ok);
-    (good.into_iter().filter_map(Result::ok).collect(), bad.into_iter().filter_map(Result::err).collect())
-}
-
-fn play_some(next: &AtomicU64, end: u64, echo: bool) -> Vec<Result<Summary, Failure>> {
-    let seeds = std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < end));
-    seeds.map(|seed| simulation::run(seed, echo)).collect()
+fn play_aloud(seed: u64) -> (Vec<Summary>, Vec<Failure>) {
+    match simulation::run(seed, true) {
+        Ok(summary) => (vec![summary], Vec::new()),
+        Err(failure) => (Vec::new(), vec![failure]),
+    }
 }
 
 fn report(out: &mut impl Write, good: &[Summary], bad: &[Failure], seconds: f64) -> std::io::Result<()> {
