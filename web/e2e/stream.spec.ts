@@ -75,6 +75,15 @@ test('create, go live, watch, talk, ask to speak, promote, mute, remove, end', a
   await bob.getByRole('button', { name: 'Microphone', exact: true }).click();
   await bob.getByRole('button', { name: 'Camera', exact: true }).click();
   await expect(ann.locator('.stage .tile video')).toHaveCount(2);
+  await expect
+    .poll(() =>
+      ann.evaluate(() =>
+        [...document.querySelectorAll<HTMLVideoElement>('.stage video')].every(
+          (video) => video.videoWidth > 0,
+        ),
+      ),
+    )
+    .toBe(true);
   await keepPicture(ann, 'two-on-stage');
   const row = ann.locator('.person', { hasText: 'Bob' });
   await expect(row.getByText('Microphone on')).toBeAttached();
@@ -130,9 +139,10 @@ test('a shared screen takes the stage', async ({ person, stream }) => {
   await watch(bob, name, 'Bob');
   await expectVideo(bob);
   await ann.getByRole('button', { name: 'Share screen' }).click();
-  await expect(bob.locator('.stage-strip .tile')).toHaveCount(1);
-  await expect(bob.locator('.stage-grid')).toContainText('Ann shares the screen');
+  await expect(bob.locator('.cell-small .tile')).toHaveCount(1);
+  await expect(bob.locator('.cell:not(.cell-small)')).toContainText('Ann shares the screen');
+  await expectVideo(bob);
   await keepPicture(bob, 'screen-share');
   await ann.getByRole('button', { name: 'Share screen' }).click();
-  await expect(bob.locator('.stage-strip')).toHaveCount(0);
+  await expect(bob.locator('.cell-small')).toHaveCount(0);
 });

@@ -8,7 +8,7 @@ import { MOST_MESSAGES, reduceChat, silent, toSend } from '../src/session/chat';
 import { identityFor, shorten } from '../src/session/identity';
 import { NOTICE_MS, noNotices, reduceNotices } from '../src/session/notices';
 import { findPeople, requests, sortPeople } from '../src/view/people';
-import { arrange, columns } from '../src/view/stage';
+import { arrange, columns, place } from '../src/view/stage';
 import { agoText, clockText, durationText, endText } from '../src/view/words';
 import { aPerson, aStream } from './make';
 
@@ -170,6 +170,34 @@ describe('the stage', () => {
     expect(columns(5, 16 / 9)).toBe(3);
     expect(columns(16, 16 / 9)).toBe(4);
     expect(columns(3, 0.5)).toBe(1);
+  });
+});
+
+describe('the grid of the stage', () => {
+  it('is even while nothing is shared', () => {
+    expect(place(4, 0, 16 / 9)).toEqual({
+      columns: 'repeat(2, minmax(0, 1fr))',
+      rows: 'repeat(2, minmax(0, 1fr))',
+      areas: [
+        '1 / 1 / span 1 / span 1',
+        '1 / 2 / span 1 / span 1',
+        '2 / 1 / span 1 / span 1',
+        '2 / 2 / span 1 / span 1',
+      ],
+    });
+  });
+  it('has a strip beside a shared screen, or below it on a tall stage', () => {
+    expect(place(1, 2, 16 / 9).areas).toEqual([
+      '1 / 1 / span 2 / span 1',
+      '1 / 2 / span 1 / span 1',
+      '2 / 2 / span 1 / span 1',
+    ]);
+    expect(place(1, 2, 0.5).areas).toEqual([
+      '1 / 1 / span 1 / span 2',
+      '2 / 1 / span 1 / span 1',
+      '2 / 2 / span 1 / span 1',
+    ]);
+    expect(place(1, 2, 0.5).rows).toMatch(/^repeat\(1, .*\) minmax\(0, 0\.220fr\)$/);
   });
 });
 

@@ -153,7 +153,7 @@ function HandButton({ up }: { up: boolean }) {
       onClick={() => void flip()}
     >
       <Icon name="hand" />
-      <span className="control-text">{up ? 'Lower hand' : 'Ask to speak'}</span>
+      <span className="control-text">Raise hand</span>
     </button>
   );
 }

@@ -11,7 +11,7 @@ import { ConnectionQuality } from 'livekit-client';
 import { type ReactNode, useEffect, useRef, useState } from 'react';
 import { nameOf } from '../session/watch';
 import { Icon } from '../ui/Icon';
-import { arrange, columns } from '../view/stage';
+import { arrange, place } from '../view/stage';
 import { type StageTile, useStageTiles } from './hooks';
 
 /** The stage; `children` lie over it. */
@@ -20,27 +20,20 @@ export function Stage({ children }: { children?: ReactNode }) {
   const stage = useRef<HTMLElement>(null);
   const shape = useShape(stage);
   const { large, small, hidden } = arrange(tiles);
-  const across = columns(large.length, shape);
-  const single = large.length === 1;
+  const { columns, rows, areas } = place(large.length, small.length, shape);
+  const bare = large.length === 1 && small.length === 0;
   return (
     <section className="stage" ref={stage} aria-label="Stage">
-      <div className={small.length > 0 ? 'stage-split' : 'stage-whole'}>
-        {large.length > 0 && (
-          <div className="stage-grid" style={{ gridTemplateColumns: `repeat(${across}, minmax(0, 1fr))` }}>
-            {large.map((tile) => (
-              <div key={tile.key} className="cell">
-                <TileView tile={tile} bare={single && small.length === 0} />
-              </div>
-            ))}
+      <div className="stage-grid" style={{ gridTemplateColumns: columns, gridTemplateRows: rows }}>
+        {[...large, ...small].map((tile, at) => (
+          <div
+            key={tile.key}
+            className={at < large.length ? 'cell' : 'cell cell-small'}
+            style={{ gridArea: areas[at] }}
+          >
+            <TileView tile={tile} bare={bare} />
           </div>
-        )}
-        {small.length > 0 && (
-          <div className="stage-strip">
-            {small.map((tile) => (
-              <TileView key={tile.key} tile={tile} bare={false} />
-            ))}
-          </div>
-        )}
+        ))}
       </div>
       {hidden > 0 && <p className="stage-hidden">and {hidden} more</p>}
       {children}

@@ -41,3 +41,48 @@ export function columns(count: number, shape: number): number {
   const best = Math.max(...sizes);
   return sizes.findLastIndex((size) => size >= best * WORTH) + 1;
 }
+
+/** Where the tiles are, as values of CSS grid. `areas` holds first the large ones, then the small. */
+export interface Placement {
+  columns: string;
+  rows: string;
+  areas: string[];
+}
+
+/** How much of the stage the strip takes. */
+const STRIP = 0.18;
+
+/**
+ * Places large and small tiles in one grid, so that a picture that moves between stage and strip
+ * goes on playing. The strip is at the side, or below on a stage that is taller than wide.
+ */
+export function place(large: number, small: number, shape: number): Placement {
+  const beside = shape >= 1;
+  const left = small === 0 ? shape : beside ? shape * (1 - STRIP) : shape / (1 - STRIP);
+  const across = columns(large, left);
+  const down = Math.max(1, Math.ceil(large / across));
+  const parts = Math.max(1, small);
+  const span = (at: number, size: number) => `${at + 1} / span ${size}`;
+  const area = (row: string, column: string) => {
+    const [top, high] = row.split(' / ');
+    const [start, wide] = column.split(' / ');
+    return `${top} / ${start} / ${high} / ${wide}`;
+  };
+  const bigs = Array.from({ length: large }, (_, at) => {
+    const [row, column] = [Math.floor(at / across), at % across];
+    return beside
+      ? area(span(row * parts, parts), span(column, 1))
+      : area(span(row, 1), span(column * parts, parts));
+  });
+  const smalls = Array.from({ length: small }, (_, at) =>
+    beside ? area(span(at * down, down), span(across, 1)) : area(span(down, 1), span(at * across, across)),
+  );
+  const even = (count: number) => `repeat(${count}, minmax(0, 1fr))`;
+  const strip = (count: number) =>
+    small === 0 ? '' : ` minmax(0, ${((count * STRIP) / (1 - STRIP)).toFixed(3)}fr)`;
+  return {
+    columns: beside ? even(across) + strip(across) : even(across * parts),
+    rows: beside ? even(down * parts) : even(down) + strip(down),
+    areas: [...bigs, ...smalls],
+  };
+}
