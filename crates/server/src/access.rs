@@ -122,23 +122,26 @@ impl Caller {
         id: &StreamId,
         identity: &Identity,
     ) -> Result<(), Problem> {
-        match self {
-            Self::Anybody => Ok(()),
-            Self::Token(token) => prove(state, token, id, identity).await,
-            Self::Key(_) | Self::Nobody => {
-                self.need_admin("leaving needs the join token of this userId, or a key with the scope admin")
-            }
-        }
+        let why = "leaving needs the join token of this userId, or a key with the scope admin";
+        self.own_or_admin(state, id, identity, why).await
     }
 
     /// Checks that the caller may raise or lower the hand of `identity`: with its own join token, or an `admin` key.
     pub(crate) async fn check_hand(&self, state: &AppState, id: &StreamId, identity: &Identity) -> Result<(), Problem> {
+        let why = "a hand needs the join token of its userId, or a key with the scope admin";
+        self.own_or_admin(state, id, identity, why).await
+    }
+
+    async fn own_or_admin(
+        &self,
+        state: &AppState,
+        id: &StreamId,
+        identity: &Identity,
+        why: &'static str,
+    ) -> Result<(), Problem> {
         match self {
-            Self::Anybody => Ok(()),
             Self::Token(token) => prove(state, token, id, identity).await,
-            Self::Key(_) | Self::Nobody => {
-                self.need_admin("a hand needs the join token of its userId, or a key with the scope admin")
-            }
+            Self::Anybody | Self::Key(_) | Self::Nobody => self.need_admin(why),
         }
     }
 
