@@ -95,7 +95,9 @@ async fn media(config: &Config, api: SocketAddr) -> anyhow::Result<Option<Embedd
 async fn serve_media(config: &Config) -> anyhow::Result<()> {
     let mut signals = Signals::listen().context("can't listen to signals")?;
     let media = EmbeddedMedia::start(&config.embedded, config.api.listen.ip(), None).await?;
-    tracing::info!(signal = signals.next().await, "asked to end");
+    // Awaited outside of the log line, whose fields are not evaluated when it is filtered out.
+    let signal = signals.next().await;
+    tracing::info!(signal, "asked to end");
     media.shutdown(config.api.shutdown_timeout).await;
     Ok(())
 }
