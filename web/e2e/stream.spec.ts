@@ -107,10 +107,17 @@ test('create, go live, watch, talk, ask to speak, promote, mute, remove, end', a
   await keepPicture(bob, 'removed');
   await expect(ann.locator('[data-count]')).toHaveText('2');
 
+  await ann.getByRole('button', { name: 'Change title and settings' }).click();
+  await ann.getByLabel('Title', { exact: true }).fill('Saturday demo');
+  await keepPicture(ann, 'settings');
+  await ann.getByRole('button', { name: 'Save' }).click();
+  await expect(cleo.getByRole('heading', { level: 1 })).toHaveText('Saturday demo');
+  await expect(card).toContainText('Saturday demo', { timeout: 2_000 });
+
   await ann.getByRole('button', { name: 'End for everyone' }).click();
   await keepPicture(ann, 'end-confirm');
   await ann.getByRole('dialog').getByRole('button', { name: 'End for everyone' }).click();
-  await expect(ann.getByRole('heading', { name: '“Friday demo” is over' })).toBeVisible();
+  await expect(ann.getByRole('heading', { name: '“Saturday demo” is over' })).toBeVisible();
   await expect(ann.locator('.summary')).toContainText('Most at once');
   await expect(ann.locator('.summary')).toContainText('Joins');
   await keepPicture(ann, 'ended-host');

@@ -12,6 +12,7 @@ import { Ended } from '../src/room/Ended';
 import { GonePage, Missing, Unreachable } from '../src/room/Messages';
 import { PeoplePanel } from '../src/room/PeoplePanel';
 import { PreJoin } from '../src/room/PreJoin';
+import { SettingsButton } from '../src/room/Settings';
 import { RoomSession } from '../src/session/controller';
 import { rememberMine } from '../src/session/identity';
 import { aPerson, aStream } from './make';
@@ -30,16 +31,19 @@ function show(element: ReactElement) {
 
 /** What was asked of the server: method, address, body. */
 let asked: string[][] = [];
+let headers: unknown[] = [];
 
 function serverSays(status: number, body: unknown = {}): void {
   vi.stubGlobal('fetch', async (url: string, init: RequestInit) => {
     asked.push([init.method ?? 'GET', url, String(init.body ?? '')]);
+    headers.push(init.headers);
     return new Response(status === 204 ? null : JSON.stringify(body), { status });
   });
 }
 
 beforeEach(() => {
   asked = [];
+  headers = [];
   serverSays(200, aStream({ defaultRole: 'viewer' }));
 });
 
@@ -211,6 +215,38 @@ describe('the people', () => {
       within(document.querySelector('.people-list') as HTMLElement).getByText('Person 299'),
     ).toBeTruthy();
     expect(document.querySelectorAll('.person')).toHaveLength(1);
+  });
+});
+
+describe('the settings', () => {
+  const head = { ...aStream({ title: 'Old', defaultRole: 'viewer' }), settingsTag: 'aaaaaaaa-s3' };
+
+  it('change title and who may speak, if nobody else did meanwhile', async () => {
+    serverSays(200, head);
+    show(<SettingsButton />);
+    await userEvent.click(screen.getByRole('button', { name: /Change title/ }));
+    const field = (await screen.findByLabelText('Title')) as HTMLInputElement;
+    expect(field.value).toBe('Old');
+    await userEvent.clear(field);
+    await userEvent.click(screen.getByRole('radio', { name: 'Everybody' }));
+    await userEvent.click(screen.getByRole('button', { name: 'Save' }));
+    expect(asked.at(-1)).toEqual(['PATCH', '/streams/gold', '{"title":null,"defaultRole":"speaker"}']);
+    expect(headers.at(-1)).toMatchObject({ 'If-Match': '"aaaaaaaa-s3"' });
+    expect(screen.queryByRole('dialog')).toBeNull();
+  });
+
+  it('show what somebody else made of them meanwhile', async () => {
+    serverSays(200, head);
+    show(<SettingsButton />);
+    await userEvent.click(screen.getByRole('button', { name: /Change title/ }));
+    await screen.findByLabelText('Title');
+    vi.stubGlobal('fetch', async (_: string, init: RequestInit) => {
+      if (init.method === 'PATCH') return new Response('{}', { status: 412 });
+      return new Response(JSON.stringify({ ...head, title: 'Theirs' }), { status: 200 });
+    });
+    await userEvent.click(screen.getByRole('button', { name: 'Save' }));
+    expect(await screen.findByDisplayValue('Theirs')).toBeTruthy();
+    expect(screen.getByText(/Somebody changed it meanwhile/)).toBeTruthy();
   });
 });
 

@@ -12,7 +12,7 @@ import type {
   MuteBody,
   PatchParticipantBody,
 } from './schema.gen';
-import type { JoinAnswer, NewStream, Role, Source, StreamInfo } from './types';
+import type { JoinAnswer, NewStream, Role, Source, StreamChange, StreamInfo } from './types';
 
 /** How long to wait for an answer. */
 const DEADLINE_MS = 15_000;
@@ -64,6 +64,12 @@ export async function leaveStream(id: string, userId: string, token: string): Pr
   });
 }
 
+/** Changes a stream, unless somebody else has done so since `tag` was read. */
+export async function changeStream(id: string, change: StreamChange, tag: string | undefined): Promise<void> {
+  const headers: Record<string, string> = tag === undefined ? {} : { 'If-Match': `"${tag}"` };
+  await call('PATCH', path(id), { body: change, headers });
+}
+
 /** Ends a stream for everyone. */
 export async function endStream(id: string): Promise<void> {
   await call('DELETE', path(id));
@@ -98,6 +104,7 @@ interface Options {
   body?: unknown;
   /** Instead of the session's key. */
   bearer?: string | null;
+  headers?: Record<string, string>;
   signal?: AbortSignal;
   keepalive?: boolean;
 }
@@ -120,7 +127,7 @@ async function call(
 
 async function send(method: string, url: string, options: Options): Promise<Response> {
   const bearer = options.bearer ?? recall<string>('session', KEY_SHELF);
-  const headers: Record<string, string> = { Accept: 'application/json' };
+  const headers: Record<string, string> = { Accept: 'application/json', ...options.headers };
   if (bearer !== null) headers.Authorization = `Bearer ${bearer}`;
   if (options.body !== undefined) headers['Content-Type'] = 'application/json';
   const deadline = AbortSignal.timeout(DEADLINE_MS);

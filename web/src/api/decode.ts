@@ -28,6 +28,7 @@ export function decodeStream(value: unknown): StreamInfo | null {
     phaseSince: text(raw.phaseSince),
     phaseUntil: text(raw.phaseUntil),
     defaultRole: ROLES.includes(raw.defaultRole as string) ? (raw.defaultRole as Role) : undefined,
+    settingsTag: text(raw.settingsTag),
     epoch,
     version: raw.version,
   };

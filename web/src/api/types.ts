@@ -5,6 +5,7 @@ import type {
   CreateStreamBody,
   JoinedStream,
   EndReason as KnownEndReason,
+  PatchStreamBody,
   Phase,
   Role,
   StreamDetails,
@@ -19,6 +20,9 @@ export type JoinAnswer = JoinedStream;
 
 /** What the pages say of a new stream. */
 export type NewStream = Pick<CreateStreamBody, 'name' | 'title' | 'defaultRole'>;
+
+/** What a host can change of a stream. */
+export type StreamChange = Pick<PatchStreamBody, 'title' | 'defaultRole'>;
 
 /** Why a stream ended. Newer servers may say something else. */
 export type EndReason = KnownEndReason | (string & {});
@@ -43,7 +47,7 @@ export type StreamInfo = Pick<
   | 'version'
 > &
   Partial<Pick<StreamState, 'peakParticipants' | 'totalJoins' | 'phaseSince'>> &
-  Partial<Pick<StreamDetails, 'defaultRole'>> & {
+  Partial<Pick<StreamDetails, 'defaultRole' | 'settingsTag'>> & {
     endReason?: EndReason;
     /** When the phase ends by itself, where the server says so: how long a host may be away. */
     phaseUntil?: string;

@@ -8,6 +8,7 @@ import type { Role } from '../api/types';
 import { rememberMine } from '../session/identity';
 import { Dialog } from '../ui/Dialog';
 import { SignIn } from '../ui/SignIn';
+import { SpeakChoice } from '../ui/SpeakChoice';
 
 const SPECIAL = {
   forbidden: 'This key may look, but not open streams. Sign in with an admin key.',
@@ -88,22 +89,7 @@ export function CreateDialog({ onClose }: { onClose: () => void }) {
           autoComplete="off"
           onChange={(event) => setTitle(event.target.value)}
         />
-        <fieldset>
-          <legend>Who may speak</legend>
-          <div className="choices">
-            <SpeakChoice label="Only me" checked={speak === 'viewer'} onChange={() => setSpeak('viewer')} />
-            <SpeakChoice
-              label="Everybody"
-              checked={speak === 'speaker'}
-              onChange={() => setSpeak('speaker')}
-            />
-          </div>
-          <p className="hint">
-            {speak === 'viewer'
-              ? 'Others watch, and can ask to speak.'
-              : 'Everybody can use camera and microphone.'}
-          </p>
-        </fieldset>
+        <SpeakChoice role={speak} onChange={setSpeak} />
         <div role="alert">
           {problem !== null && <p className="problem">{problem}</p>}
           {taken !== null && (
@@ -121,15 +107,6 @@ export function CreateDialog({ onClose }: { onClose: () => void }) {
         </div>
       </form>
     </Dialog>
-  );
-}
-
-function SpeakChoice(props: { label: string; checked: boolean; onChange: () => void }) {
-  return (
-    <label>
-      <input type="radio" name="speak" checked={props.checked} onChange={props.onChange} />
-      {props.label}
-    </label>
   );
 }
 

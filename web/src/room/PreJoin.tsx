@@ -10,7 +10,7 @@ import { claimIdentity, fourCharacters, identityFor, isMine, recallPlace } from 
 import { canCapture, Preview } from '../session/preview';
 import type { Refusal } from '../session/state';
 import { hasKey, SignIn } from '../ui/SignIn';
-import { refusalText } from '../view/words';
+import { refusalText, timeText } from '../view/words';
 import { usePage } from './context';
 import { DoorHead } from './DoorHead';
 import { PreviewBox } from './PreviewBox';
@@ -22,7 +22,8 @@ export function PreJoin(props: {
   refusal: Refusal | null;
   again: boolean;
 }) {
-  const { streamId, session } = usePage();
+  const { streamId, feed, session } = usePage();
+  const { link } = useStore(feed);
   const nameField = useId();
   const [name, setName] = useState(() => recall<string>('local', 'name') ?? '');
   const [role, setRole] = useState<Role>(() => (isMine(streamId) ? 'host' : 'viewer'));
@@ -48,6 +49,11 @@ export function PreJoin(props: {
       <form className="form door-form" onSubmit={submit}>
         <DoorHead title={props.title} info={props.info} />
         {props.again && <p className="hint">It has started again.</p>}
+        <div role="status">
+          {link.is === 'down' && (
+            <p className="hint">Server not reachable since {timeText(link.since)} · trying again</p>
+          )}
+        </div>
         <div role="alert">
           {props.refusal !== null && <p className="problem">{refusalText(props.refusal, hasKey())}</p>}
         </div>

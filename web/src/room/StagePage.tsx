@@ -15,6 +15,7 @@ import { usePeople } from './hooks';
 import { Notices } from './Notices';
 import { Panel, type PanelTab } from './Panel';
 import { Reactions } from './Reactions';
+import { SettingsButton } from './Settings';
 import { ShareButton } from './Share';
 import { Stage } from './Stage';
 import { StageStatus } from './StageStatus';
@@ -57,6 +58,7 @@ export function StagePage(props: {
             <Icon name="back" />
           </a>
           <h1 title={props.title}>{props.title}</h1>
+          {me.role === 'host' && <SettingsButton />}
           <ShareButton />
         </header>
         <Stage>
