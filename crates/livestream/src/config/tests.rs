@@ -69,7 +69,8 @@ fn an_open_api_is_never_there_by_accident() {
 fn livekit_needs_key_and_secret() {
     let host = ("livekit_host", "http://a:7880");
     check_refused(&[host], "LIVEKIT_HOST needs LIVEKIT_API_KEY");
-    check_refused(&[host, ("livekit_api_key", "k")], "LIVEKIT_HOST needs LIVEKIT_API_SECRET");
+    check_refused(&[host, ("livekit_api_key", "k")], "LIVEKIT_API_KEY needs LIVEKIT_API_SECRET");
+    check_refused(&[("livekit_api_key", "k")], "LIVEKIT_API_KEY needs LIVEKIT_API_SECRET");
     let config = config(&[host, ("livekit_api_key", "k"), ("livekit_api_secret", "hush")]);
     assert!(!format!("{config:?}").contains("hush"));
 }
