@@ -193,10 +193,14 @@ async fn compare(
         tokio::time::sleep(plan.pace).await;
     }
     let room = match room {
-        Some(room) if Some(&room.sid) != head.room.sid.as_ref() => {
-            let adopted = orchestrator.may_adopt(room) && orchestrator.adopt_room(&head.id, room, Some(fence)).await?;
-            adopted.then_some(room)
+        Some(room) if Some(&room.sid) != head.room.sid.as_ref() && orchestrator.may_adopt(room) => {
+            if !orchestrator.adopt_room(&head.id, room, Some(fence)).await? {
+                // Somebody was faster, or the list is old. The room is there: it must not count as missed.
+                return Ok(Vec::new());
+            }
+            Some(room)
         }
+        Some(room) if Some(&room.sid) != head.room.sid.as_ref() => None,
         room => room,
     };
     let mut after = before;
