@@ -267,6 +267,9 @@ pub struct Head {
     pub phase: Phase,
     /// Since when it is in this phase.
     pub phase_since: Timestamp,
+    /// When the phase ends by itself: of `reconnecting`, the time that a publisher may be away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase_until: Option<Timestamp>,
     /// What the creator asked for.
     pub settings: Settings,
     /// Rises by one whenever title, default role or metadata are changed.

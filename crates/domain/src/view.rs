@@ -19,6 +19,9 @@ pub struct StreamView {
     pub phase: Phase,
     /// Since when it is in this phase.
     pub phase_since: Timestamp,
+    /// When the phase ends by itself, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase_until: Option<Timestamp>,
     /// When this generation was opened.
     pub started_at: Timestamp,
     /// When it was over.
@@ -49,6 +52,7 @@ impl From<&Head> for StreamView {
             title: head.settings.title.clone(),
             phase: head.phase,
             phase_since: head.phase_since,
+            phase_until: head.phase_until,
             started_at: head.started_at,
             ended_at: head.ended_at,
             end_reason: head.end_reason,

@@ -580,6 +580,11 @@ export interface components {
              * @description Since when it is in this phase.
              */
             phaseSince: string;
+            /**
+             * Format: date-time
+             * @description When the phase ends by itself: of `reconnecting`, the time that a publisher may be away.
+             */
+            phaseUntil?: string;
             /** Format: date-time */
             startedAt: string;
             status: components["schemas"]["Status"];

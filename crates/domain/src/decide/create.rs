@@ -71,6 +71,7 @@ fn reserve(
         generation,
         phase: Phase::Reserved,
         phase_since: now,
+        phase_until: None,
         settings: request.settings,
         settings_version: ended.map_or(0, |head| head.settings_version) + 1,
         roles: BTreeMap::new(),

@@ -169,6 +169,7 @@ impl<'a> Draft<'a> {
     /// The step to commit, or `None` when nothing is different.
     pub(crate) fn finish(mut self, rules: &Rules) -> Option<Decision> {
         self.settle();
+        self.head.phase_until = self.head.reconnecting_until(rules);
         if self.head == *self.before && self.participants.is_empty() {
             return None;
         }

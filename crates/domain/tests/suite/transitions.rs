@@ -89,11 +89,12 @@ fn live_becomes_reconnecting_then_waiting_after_60_s() {
     let mut world = live();
     assert_eq!(world.deliver("EV_3", ROOM, unpublished("PA_1", "ann", "TR_1")), "applied");
     assert_eq!(world.phase(), Phase::Reconnecting);
+    assert_eq!(world.head().phase_until, Some(world.now + std::time::Duration::from_secs(60)));
     world.pass(59);
     assert_eq!(world.tick(), "nothing");
     world.pass(1);
     assert_eq!(world.tick(), "committed");
-    assert_eq!(world.phase(), Phase::Waiting);
+    assert_eq!((world.phase(), world.head().phase_until), (Phase::Waiting, None));
 }
 
 #[test]

@@ -149,6 +149,10 @@ pub(crate) struct StreamState<'a> {
     #[serde(serialize_with = "iso")]
     #[schema(value_type = String, format = DateTime)]
     phase_since: Timestamp,
+    /// When the phase ends by itself: of `reconnecting`, the time that a publisher may be away.
+    #[serde(serialize_with = "iso_if_any", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, format = DateTime, required = false)]
+    phase_until: Option<Timestamp>,
     participant_count: u32,
     /// Most people at once.
     peak_participants: u32,
@@ -174,6 +178,7 @@ impl<'a> StreamState<'a> {
             title: view.title.as_deref(),
             phase: view.phase.into(),
             phase_since: view.phase_since,
+            phase_until: view.phase_until,
             participant_count: view.people,
             peak_participants: view.peak,
             total_joins: view.joins,
