@@ -1,6 +1,6 @@
 //! LiveKit's webhooks: verified, applied to one stream, answered after the commit.
 
-use domain::{EventContext, Head, RoomEvent, StreamId, Verdict, apply_event};
+use domain::{EventContext, Head, RoomEvent, RoomEventKind, StreamId, Timestamp, Verdict, apply_event};
 use rooms::{Webhook, WebhookError};
 use store::{Concern, Loaded};
 
@@ -51,8 +51,9 @@ impl Orchestrator {
     pub async fn apply_room_event(&self, event: &RoomEvent) -> Result<&'static str, UseCaseError> {
         let Some((id, _)) = event.room_name.stream() else { return Ok("ignored") };
         let _turn = self.inner.locks.lock(&id).await;
+        let mut finish_confirmed = false;
         for _ in 0..MOST_ROUNDS {
-            match self.apply_once(&id, event).await? {
+            match self.apply_once(&id, event, finish_confirmed).await? {
                 Outcome::Settled(verdict) => return Ok(verdict),
                 Outcome::Orphan => {
                     self.spawn_orphan(event);
@@ -61,6 +62,12 @@ impl Orchestrator {
                 Outcome::Reconcile(head) => {
                     self.look_now(&head).await?;
                     return Ok("reconcile");
+                }
+                Outcome::ConfirmFinish => {
+                    // A LiveKit that is being stopped finishes its rooms too, and does not answer any more:
+                    // its people come back, and the stream waits for them. One that goes on sends this again.
+                    self.inner.lookup.find(&event.room_name).await?;
+                    finish_confirmed = true;
                 }
                 Outcome::Confirm => {
                     let room = self.inner.lookup.find(&event.room_name).await?;
@@ -74,7 +81,12 @@ impl Orchestrator {
         Err(UseCaseError::Busy("the room changes faster than it can be confirmed"))
     }
 
-    async fn apply_once(&self, id: &StreamId, event: &RoomEvent) -> Result<Outcome, UseCaseError> {
+    async fn apply_once(
+        &self,
+        id: &StreamId,
+        event: &RoomEvent,
+        finish_confirmed: bool,
+    ) -> Result<Outcome, UseCaseError> {
         let participant = event.kind.participant();
         let id_of_event = Some(&event.id).filter(|id| !id.0.is_empty());
         let concern = Concern {
@@ -83,14 +95,15 @@ impl Orchestrator {
             event: id_of_event,
         };
         let scope = Scope { concern, event: id_of_event, fence: None };
-        let updated = self.update(id, scope, |loaded, now| Ok(self.judge(loaded, event, now))).await?;
+        let updated =
+            self.update(id, scope, |loaded, now| Ok(self.judge(loaded, event, now, finish_confirmed))).await?;
         Ok(match updated {
             Updated::Done(outcome) => outcome,
             Updated::DuplicateEvent | Updated::Fenced => Outcome::Settled("duplicate"),
         })
     }
 
-    fn judge(&self, loaded: &Loaded, event: &RoomEvent, now: domain::Timestamp) -> Step<Outcome> {
+    fn judge(&self, loaded: &Loaded, event: &RoomEvent, now: Timestamp, finish_confirmed: bool) -> Step<Outcome> {
         if loaded.event_known {
             return Step::Done(Outcome::Settled("duplicate"));
         }
@@ -101,7 +114,9 @@ impl Orchestrator {
             identity_sids: u32::try_from(loaded.identity_sids.len()).unwrap_or(u32::MAX),
             sid_gone: loaded.sid_gone,
         };
+        let finishes = matches!(event.kind, RoomEventKind::RoomFinished);
         match apply_event(context, event, &self.inner.rules, now) {
+            Verdict::Apply(_) if finishes && !finish_confirmed => Step::Done(Outcome::ConfirmFinish),
             Verdict::Apply(decision) => Step::Commit(decision, Outcome::Settled("applied")),
             Verdict::Unknown(decision) => Step::Commit(decision, Outcome::Settled("unknown")),
             Verdict::Duplicate => Step::Done(Outcome::Settled("duplicate")),
@@ -118,5 +133,6 @@ enum Outcome {
     Settled(&'static str),
     Orphan,
     Confirm,
+    ConfirmFinish,
     Reconcile(Box<Head>),
 }

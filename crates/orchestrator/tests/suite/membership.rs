@@ -129,3 +129,23 @@ async fn leaving_while_livekit_is_away_spares_whoever_came_back() {
     let there = bed.livekit.list_participants(&RoomName::from("gold")).await.unwrap();
     assert_eq!(there.len(), 1);
 }
+
+#[tokio::test]
+async fn a_room_that_finishes_while_livekit_stops_does_not_end_the_stream() {
+    use rooms::Rooms;
+    let bed = Bed::new().await;
+    bed.open("gold").await;
+    bed.deliver(bed.enter("gold", "ann")).await;
+    bed.livekit.take_events();
+    bed.livekit.delete_room(&RoomName::from("gold")).await.unwrap();
+    let finished: Vec<_> =
+        bed.livekit.take_events().into_iter().filter(|event| event.kind.name() == "room_finished").collect();
+    assert_eq!(finished.len(), 1);
+    bed.livekit.go_away(true);
+    let unanswered = bed.orchestrator.apply_room_event(&finished[0]).await;
+    assert!(matches!(unanswered, Err(UseCaseError::LiveKit(_))), "{unanswered:?}");
+    assert!(bed.head("gold").await.phase.is_active());
+    bed.livekit.go_away(false);
+    assert_eq!(bed.deliver(finished).await, ["applied"]);
+    assert_eq!(bed.head("gold").await.end_reason, Some(domain::EndReason::RoomFinished));
+}
