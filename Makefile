@@ -1,7 +1,7 @@
 # One word for everything; the work is done by scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check lint bench simulate
+.PHONY: help build run test check lint bench simulate dist
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -23,6 +23,9 @@ lint: ## What a machine can say about the code
 
 bench: ## What things cost, as tables
 	scripts/bench
+
+dist: ## A release in dist/: stripped program, archive, Debian package, checksums
+	scripts/dist
 
 simulate: ## 10,000 plays of everything that can go wrong (SEEDS, FIRST_SEED)
 	scripts/simulate

@@ -21,10 +21,13 @@ lack() {
 can_apt() { [ "$(id -u)" = 0 ] && have apt-get; }
 
 apt_updated=
+apt_update() {
+  if [ -n "$apt_updated" ] || ! can_apt; then return 0; fi
+  apt-get update -qq
+  apt_updated=yes
+}
+
 apt_install() {
-  if [ -z "$apt_updated" ]; then
-    apt-get update -qq
-    apt_updated=yes
-  fi
+  apt_update
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
 }

@@ -8,6 +8,7 @@ use anyhow::Context;
 use hub::{Hub, HubSettings};
 use orchestrator::{JobSettings, MediaSide, Orchestrator, Parts};
 use rooms::{Tokens, WebhookVerifier};
+use sd_notify::NotifyState;
 use server::{AppState, Auth, MediaUrl, ServerConfig, SseEncoder};
 use store::{Durability, EmbeddedStore, RedisConfig, RedisStore, Store};
 use tokio::net::TcpListener;
@@ -61,6 +62,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let state = AppState::new(orchestrator.clone(), hub.clone(), config, pages::embedded(), recorder);
     let app = server::app(state.clone(), media.as_ref().map(EmbeddedMedia::router));
     tracing::info!(url = format!("http://{address}"), "listening");
+    tell_systemd(NotifyState::Ready);
 
     let stop = CancellationToken::new();
     let on_signal = tokio::spawn(stop_on(signals, stop.clone()));
@@ -106,10 +108,18 @@ async fn serve_media(config: &Config) -> anyhow::Result<()> {
 async fn stop_on(mut signals: Signals, stop: CancellationToken) {
     let signal = signals.next().await;
     tracing::info!(signal, "asked to end");
+    tell_systemd(NotifyState::Stopping);
     stop.cancel();
     let signal = signals.next().await;
     tracing::warn!(signal, "asked again: ending at once");
     std::process::exit(1);
+}
+
+/// A unit of `Type=notify` counts as started once the port is open. Without systemd this does nothing.
+fn tell_systemd(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "systemd could not be told");
+    }
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -9,6 +9,7 @@ use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_process::Collector;
 use parking_lot::RwLock;
 
 /// The label of requests that match no route.
@@ -42,6 +43,7 @@ fn install_recorder() -> PrometheusHandle {
 }
 
 fn describe() {
+    Collector::default().describe();
     describe_counter!("livestream_http_requests_total", "Requests by route, method and status");
     describe_histogram!("livestream_http_request_duration_seconds", "Time to the response head, by route and method");
     describe_gauge!("livestream_http_requests_in_flight", "Requests without a response head yet");
@@ -56,6 +58,8 @@ pub(crate) struct Meters {
     routes: RwLock<HashMap<Box<str>, Arc<RouteMeters>>>,
     webhooks: RwLock<Vec<((&'static str, &'static str), Counter)>>,
     pub(crate) in_flight: Gauge,
+    /// What the system says of this process: CPU, memory, open files.
+    pub(crate) process: Collector,
     pub(crate) streams: SseMeters,
     pub(crate) lobby: SseMeters,
 }
@@ -83,6 +87,7 @@ impl Meters {
             routes: RwLock::default(),
             webhooks: RwLock::default(),
             in_flight: gauge!("livestream_http_requests_in_flight"),
+            process: Collector::default(),
             streams: SseMeters::new("stream"),
             lobby: SseMeters::new("lobby"),
         }

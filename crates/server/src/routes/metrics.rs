@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use orchestrator::Health;
 use store::Totals;
 
 use crate::access::ReadKey;
@@ -20,13 +21,28 @@ const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub(crate) async fn get_metrics(State(state): State<AppState>, _: ReadKey) -> Response {
     let totals = state.orchestrator.totals().await;
     state.meters.in_flight.set(state.in_flight.load(Ordering::Relaxed) as f64);
+    state.meters.process.collect();
     let mut text = state.recorder.render();
+    write_parts(&mut text, &state.orchestrator.health());
     match totals {
         Ok(totals) => write_totals(&mut text, totals),
         // A number from before would be a lie: these are left out while the store is away.
         Err(error) => tracing::warn!(%error, "the totals can't be read for /metrics"),
     }
     ([(CONTENT_TYPE, PROMETHEUS)], text).into_response()
+}
+
+fn write_parts(text: &mut String, health: &Health) {
+    // Writing to a String can't fail.
+    let _ = writeln!(
+        text,
+        "# HELP livestream_part_up Whether a part that this instance needs answered when last asked\n\
+         # TYPE livestream_part_up gauge\n\
+         livestream_part_up{{part=\"store\"}} {}\n\
+         livestream_part_up{{part=\"livekit\"}} {}\n",
+        u8::from(health.store.is_ok()),
+        u8::from(health.livekit.is_ok()),
+    );
 }
 
 fn write_totals(text: &mut String, totals: Totals) {

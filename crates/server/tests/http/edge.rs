@@ -105,6 +105,10 @@ async fn metrics_count_by_route_and_never_by_stream() {
         r#"livestream_webhooks_total{event="participant_joined",verdict="applied"}"#,
         r#"livestream_sse_events_total{topic="stream"}"#,
         r#"livestream_sse_connections{topic="stream"}"#,
+        r#"livestream_part_up{part="store"}"#,
+        r#"livestream_part_up{part="livekit"}"#,
+        "process_resident_memory_bytes ",
+        "process_open_fds ",
     ] {
         assert!(text.contains(part), "{part} is missing in\n{text}");
     }
