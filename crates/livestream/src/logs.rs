@@ -9,7 +9,7 @@ use crate::config::{Log, LogFormat};
 /// Starts logging to standard error; a second call changes nothing.
 pub(crate) fn start(log: &Log) {
     // The directives were checked with the configuration.
-    let filter = EnvFilter::try_new(&log.level).unwrap_or_default();
+    let filter = EnvFilter::try_new(directives(&log.level)).unwrap_or_default();
     let terminal = stderr().is_terminal();
     let json = match log.format {
         LogFormat::Auto => !terminal,
@@ -20,5 +20,21 @@ pub(crate) fn start(log: &Log) {
     let started = if json { lines.json().flatten_event(true).try_init() } else { lines.with_ansi(terminal).try_init() };
     if started.is_err() {
         tracing::debug!("logging was started before");
+    }
+}
+
+/// The media engine warns of every browser's habits: it is heard only by whoever asks for it by name.
+fn directives(level: &str) -> String {
+    if level.contains("str0m") { level.to_owned() } else { format!("{level},str0m=error") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::directives;
+
+    #[test]
+    fn the_media_engine_is_quiet_unless_asked_for() {
+        assert_eq!(directives("warn"), "warn,str0m=error");
+        assert_eq!(directives("info,str0m=debug"), "info,str0m=debug");
     }
 }

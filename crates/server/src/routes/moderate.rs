@@ -16,10 +16,11 @@ use crate::state::AppState;
 
 /// Changes title, default role and metadata.
 ///
-/// With `If-Match: "<settingsTag>"` only if nobody has changed them since.
+/// With `If-Match`, the `ETag` or the `settingsTag` of an earlier answer, only if nobody has changed them since.
+/// People who come and go meanwhile do not matter.
 #[utoipa::path(patch, path = "/streams/{id}", tag = "streams", security((), ("key" = ["admin"])),
     params(("id" = String, Path, description = "Stream id, percent-encoded"),
-        ("If-Match" = Option<String>, Header, description = "The `settingsTag` that the change is made to, in double quotes")),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` or `settingsTag` that the change is made to, in double quotes")),
     request_body = PatchStreamBody,
     responses(
         (status = 200, description = "The stream as it is now", body = StreamDetails<'static>),
@@ -47,16 +48,24 @@ pub(crate) async fn patch_stream(
     Ok(response)
 }
 
-/// The tag that `If-Match` names; `*` and no header ask for nothing (RFC 9110, 13.1.1).
+/// The settings tag that `If-Match` names; `*` and no header ask for nothing (RFC 9110, 13.1.1).
 fn settings_tag(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
-    let expected = || Problem::invalid("If-Match must be one settingsTag in double quotes, or *");
+    let expected = || Problem::invalid("If-Match must be an ETag or settingsTag in double quotes, or *");
     let text = value.to_str().map_err(|_| expected())?.trim();
     if text == "*" {
         return Ok(None);
     }
     let tag = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).ok_or_else(expected)?;
-    Ok(Some(tag.to_owned()))
+    Ok(Some(without_version(tag)))
+}
+
+/// `epoch-version-sN`, a stream's whole ETag, as `epoch-sN`: what is changed here does not depend on who is there.
+fn without_version(tag: &str) -> String {
+    match tag.split('-').collect::<Vec<_>>()[..] {
+        [epoch, _, settings] => format!("{epoch}-{settings}"),
+        _ => tag.to_owned(),
+    }
 }
 
 /// Gives a participant another role: at once, and for the tokens issued later.

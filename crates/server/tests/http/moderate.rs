@@ -53,6 +53,15 @@ async fn patch_stream_with_an_old_settings_tag_412() {
 }
 
 #[tokio::test]
+async fn patch_stream_takes_the_etag_too_and_people_do_not_matter() {
+    let app = with_ann().await;
+    let tag = app.get("/streams/gold").await.header("etag").to_owned();
+    app.enter("gold", "bob").await;
+    assert_eq!(app.send(patch_if_match(&tag, &json!({"title": "A"}))).await.status, 200);
+    app.send(patch_if_match(&tag, &json!({"title": "B"}))).await.assert_code(412, "changed_meanwhile");
+}
+
+#[tokio::test]
 async fn patch_stream_says_what_was_expected() {
     let app = with_ann().await;
     let cases = [
