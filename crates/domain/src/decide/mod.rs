@@ -62,6 +62,9 @@ pub enum ParticipantChange {
     Update(Participant),
     /// A connection that went; its sid is remembered as gone for [`Retention::EVENT`].
     Leave(Participant),
+    /// A connection that LiveKit's lists leave out. A list can be wrong, so its sid is not remembered:
+    /// should it still be there after all, the next list or event brings it back.
+    Missing(Participant),
     /// A connection we never knew has gone: only remembered, so that a late `joined` does not bring it back.
     Gone(ParticipantSid),
     /// Everybody.
@@ -110,8 +113,19 @@ impl<'a> Draft<'a> {
         self.participants.push(ParticipantChange::Join(participant));
     }
 
-    /// Takes a connection out. `known` counts it too.
+    /// Takes a connection out that is known to be over. `known` counts it too.
     pub(crate) fn leave(&mut self, participant: Participant, known: u32) {
+        self.take_out(&participant, known);
+        self.participants.push(ParticipantChange::Leave(participant));
+    }
+
+    /// Takes a connection out that is only not listed any more. `known` counts it too.
+    pub(crate) fn miss(&mut self, participant: Participant, known: u32) {
+        self.take_out(&participant, known);
+        self.participants.push(ParticipantChange::Missing(participant));
+    }
+
+    fn take_out(&mut self, participant: &Participant, known: u32) {
         if participant.kind.is_person() && known <= 1 {
             self.head.people = self.head.people.saturating_sub(1);
             self.left.push(participant.identity.clone());
@@ -120,7 +134,6 @@ impl<'a> Draft<'a> {
             self.head.keepers = self.head.keepers.saturating_sub(1);
         }
         self.head.tracks = self.head.tracks.saturating_sub(participant.live_tracks());
-        self.participants.push(ParticipantChange::Leave(participant));
     }
 
     /// Remembers that a connection we never knew is over.

@@ -3,6 +3,7 @@
 //! LiveKit's lists can miss somebody for a moment, so "gone" is believed only
 //! when missed twice. What was missed is remembered by the sweeper between two
 //! sweeps and forgotten with it: that only makes "gone" come a sweep later.
+//! Even then the sid is not kept out: the lists may be wrong and the connection still be there.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -208,7 +209,12 @@ impl Comparison<'_> {
             self.drift.push(Drift { kind: DriftKind::Left, since: Some(first) });
         }
         let known = self.connections.get(&participant.identity).copied().unwrap_or(0);
-        self.draft.leave(participant.clone(), known);
+        if of_former_life {
+            // Its sid went with that life of the room and never comes back.
+            self.draft.leave(participant.clone(), known);
+        } else {
+            self.draft.miss(participant.clone(), known);
+        }
         if participant.kind.is_person() {
             self.connections.insert(participant.identity.clone(), known.saturating_sub(1));
         }

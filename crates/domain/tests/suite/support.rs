@@ -103,6 +103,9 @@ impl World {
                     assert!(self.people.remove(&p.sid).is_some(), "somebody unknown left");
                     self.gone.insert(p.sid);
                 }
+                ParticipantChange::Missing(p) => {
+                    assert!(self.people.remove(&p.sid).is_some(), "somebody unknown is missing");
+                }
                 ParticipantChange::Gone(sid) => drop(self.gone.insert(sid)),
                 ParticipantChange::Clear => self.people.clear(),
             }

@@ -348,7 +348,31 @@ fn the_sweep_finds_who_came_and_who_went() {
     world.pass(30);
     assert_eq!(world.sweep(Some(&room), Some(&[]), &mut memory), [DriftKind::Left]);
     assert_eq!((world.head().people, world.phase()), (0, Phase::Reconnecting));
-    assert!(world.sweep(Some(&room), Some(&listed), &mut memory).is_empty(), "known to have gone");
+    // The lists were wrong: whoever they left out twice is there again with the next one that is right.
+    assert_eq!(world.sweep(Some(&room), Some(&listed), &mut memory), [DriftKind::Joined]);
+    assert_eq!((world.head().people, world.phase()), (1, Phase::Live));
+    world.deliver("EV_1", ROOM, left("PA_1", "ann"));
+    assert!(world.sweep(Some(&room), Some(&listed), &mut memory).is_empty(), "a webhook said that it is over");
+}
+
+#[test]
+fn a_webhook_brings_back_whom_two_lists_left_out() {
+    let mut world = World::opened(Settings::default());
+    let (room, mut memory) = (world.room("RM_1"), SweepMemory::default());
+    world.deliver("EV_1", ROOM, joined("PA_1", "ann"));
+    for _ in 0..2 {
+        world.pass(30);
+        world.sweep(Some(&room), Some(&[]), &mut memory);
+    }
+    assert_eq!(world.head().people, 0);
+    let track = RoomEventKind::TrackPublished {
+        sid: ParticipantSid::from("PA_1"),
+        identity: Identity::reported("ann"),
+        track: TrackSid::from("TR_1"),
+    };
+    assert_eq!(world.deliver("EV_2", ROOM, track), "reconcile", "LiveKit is asked, not told that it is too late");
+    assert_eq!(world.deliver("EV_3", ROOM, joined("PA_1", "ann")), "applied");
+    assert_eq!(world.head().people, 1);
 }
 
 #[test]

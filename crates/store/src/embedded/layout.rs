@@ -152,7 +152,9 @@ fn write_changes(tx: &WriteTransaction, step: &Step, remembered_until: i64) -> R
             ParticipantChange::Join(participant) | ParticipantChange::Update(participant) => {
                 people.insert((id, participant.sid.as_str()), serde_json::to_vec(participant)?.as_slice())?;
             }
-            ParticipantChange::Leave(participant) => drop(people.remove((id, participant.sid.as_str()))?),
+            ParticipantChange::Leave(participant) | ParticipantChange::Missing(participant) => {
+                drop(people.remove((id, participant.sid.as_str()))?)
+            }
             ParticipantChange::Gone(_) => {}
             ParticipantChange::Clear => remove_people(&mut people, id)?,
         }

@@ -269,7 +269,9 @@ impl People {
                 self.by_sid.insert(participant.sid.clone(), participant.identity.clone());
                 self.list.insert((participant.identity.clone(), participant.sid.clone()), participant);
             }
-            ParticipantChange::Leave(participant) => self.remove(&participant.sid),
+            ParticipantChange::Leave(participant) | ParticipantChange::Missing(participant) => {
+                self.remove(&participant.sid);
+            }
             ParticipantChange::Gone(_) => {}
             ParticipantChange::Clear => {
                 *self = Self::default();
@@ -289,7 +291,10 @@ pub(super) fn gone_sid(change: &ParticipantChange) -> Option<&ParticipantSid> {
     match change {
         ParticipantChange::Leave(participant) => Some(&participant.sid),
         ParticipantChange::Gone(sid) => Some(sid),
-        ParticipantChange::Join(_) | ParticipantChange::Update(_) | ParticipantChange::Clear => None,
+        ParticipantChange::Join(_)
+        | ParticipantChange::Update(_)
+        | ParticipantChange::Missing(_)
+        | ParticipantChange::Clear => None,
     }
 }
 

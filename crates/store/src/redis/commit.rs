@@ -134,6 +134,9 @@ fn add_change(cmd: &mut Cmd, change: &ParticipantChange) -> Result<(), StoreErro
         ParticipantChange::Leave(participant) => {
             cmd.arg("leave").arg(sid_field(&participant.sid)).arg(Member::of(participant))
         }
+        ParticipantChange::Missing(participant) => {
+            cmd.arg("missing").arg(sid_field(&participant.sid)).arg(Member::of(participant))
+        }
         ParticipantChange::Gone(sid) => cmd.arg("gone").arg(sid_field(sid)),
         ParticipantChange::Clear => cmd.arg("clear"),
     };

@@ -38,6 +38,7 @@ suite! {
     commits::an_event_is_applied_once,
     commits::a_refused_commit_does_not_remember_its_event,
     commits::connections_that_went_are_remembered,
+    commits::connections_that_are_only_missing_are_not_remembered,
     commits::identity_sids_are_those_of_people,
     commits::the_readers_of_people_agree,
     commits::an_ended_stream_has_nobody_and_can_be_created_again,

@@ -48,10 +48,10 @@ while ARGV[at] do
       redis.call('ZADD', KEYS[3], 0, ARGV[at + 2])
     end
     at = at + 4
-  elseif change == 'leave' then
+  elseif change == 'leave' or change == 'missing' then
     redis.call('HDEL', KEYS[2], ARGV[at + 1])
     redis.call('ZREM', KEYS[3], ARGV[at + 2])
-    remember_gone(ARGV[at + 1])
+    if change == 'leave' then remember_gone(ARGV[at + 1]) end
     at = at + 3
   elseif change == 'gone' then
     remember_gone(ARGV[at + 1])

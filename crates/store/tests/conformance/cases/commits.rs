@@ -1,6 +1,6 @@
 //! One atomic step, and what is read afterwards.
 
-use domain::{EventId, Kind, Phase, abandon};
+use domain::{EventId, Kind, ParticipantChange, Phase, RoomEventKind, abandon};
 use store::{Commit, Committed, Concern};
 
 use crate::backend::Backend;
@@ -142,6 +142,25 @@ pub(crate) async fn connections_that_went_are_remembered(backend: Backend) {
         assert_eq!(loaded.participant.is_some(), connection == "PA_2", "{connection}");
     }
     assert_eq!(driver.join(&id, "ada", "PA_1").await, Committed::Conflict, "a late `joined` changes nothing");
+}
+
+pub(crate) async fn connections_that_are_only_missing_are_not_remembered(backend: Backend) {
+    let driver = Driver::new(&backend.store);
+    let id = id("gold");
+    driver.create(&id).await;
+    driver.join(&id, "ada", "PA_1").await;
+    let (who, connection) = (identity("ada"), sid("PA_1"));
+    let kind = RoomEventKind::ParticipantLeft { sid: connection.clone(), identity: who.clone() };
+    let mut decision = driver.decide(&id, &kind).await.unwrap();
+    let [ParticipantChange::Leave(participant)] = decision.participants.as_slice() else { panic!("{decision:?}") };
+    decision.participants = vec![ParticipantChange::Missing(participant.clone())];
+    driver.done(&id, &decision).await;
+    let concern = Concern { sid: Some(&connection), identity: Some(&who), event: None };
+    let loaded = backend.store.load(&id, concern).await.unwrap();
+    assert!(!loaded.sid_gone && loaded.participant.is_none() && loaded.identity_sids.is_empty(), "{loaded:?}");
+    assert_eq!(backend.store.people(&id, 10, None).await.unwrap().items, Vec::new());
+    assert_eq!(driver.join(&id, "ada", "PA_1").await, Committed::Done, "it may come back");
+    assert_eq!(driver.head(&id).await.people, 1);
 }
 
 pub(crate) async fn identity_sids_are_those_of_people(backend: Backend) {

@@ -32,6 +32,7 @@ impl Model {
                     people.remove(&p.sid);
                     self.gone.insert((id.clone(), p.sid.clone()));
                 }
+                ParticipantChange::Missing(p) => drop(people.remove(&p.sid)),
                 ParticipantChange::Gone(sid) => drop(self.gone.insert((id.clone(), sid.clone()))),
                 ParticipantChange::Clear => people.clear(),
             }
