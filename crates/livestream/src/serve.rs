@@ -139,6 +139,9 @@ async fn open(choice: &StoreChoice) -> anyhow::Result<Arc<dyn Store>> {
         StoreChoice::Redis { url, prefix } => {
             let config = RedisConfig { url: url.clone(), prefix: prefix.clone() };
             let store = RedisStore::connect(config).await.context("can't use the Redis of REDIS_URL")?;
+            if store.is_cluster() {
+                tracing::info!("Redis is a cluster");
+            }
             match store.durability().await {
                 Durability::Durable => {}
                 Durability::Lossy(settings) => tracing::warn!(

@@ -18,6 +18,8 @@ use tokio::time::timeout;
 #[expect(dead_code, reason = "the suite uses all of it, this file a part")]
 mod driver;
 
+mod cluster;
+
 use driver::{Driver, commit, id, joined, sid};
 
 const PREFIX: &str = "test";

@@ -11,6 +11,7 @@ mod participant;
 mod ports;
 mod process;
 mod redis;
+mod redis_cluster;
 mod sse;
 
 pub use livekit::{LiveKitOptions, LiveKitServer};
@@ -18,6 +19,7 @@ pub use livestream::{Answer, Livestream};
 pub use participant::Participant;
 pub use ports::{free_tcp_port, free_udp_port};
 pub use redis::RedisServer;
+pub use redis_cluster::RedisCluster;
 pub use sse::{SseClient, SseEvent};
 
 /// Says that a suite can't run; panics where it must (`CI` is set and not empty).

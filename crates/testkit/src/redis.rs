@@ -22,6 +22,8 @@ const PORT_TRIES: usize = 5;
 pub struct RedisServer {
     process: Option<ServerProcess>,
     port: u16,
+    /// Where nodes of a cluster speak to each other.
+    bus: Option<u16>,
     options: Vec<String>,
     folder: TempDir,
 }
@@ -40,20 +42,33 @@ impl RedisServer {
 
     /// Starts one with `options` as on its command line.
     pub async fn start_with(options: &[&str]) -> Option<Self> {
+        match Self::try_start(options, None).await? {
+            Ok(server) => Some(server),
+            Err(log) => panic!("redis-server does not start:\n{log}"),
+        }
+    }
+
+    /// Starts one; its log when it does not start.
+    pub(crate) async fn try_start(options: &[&str], bus: Option<u16>) -> Option<Result<Self, String>> {
         if Command::new("redis-server").arg("--version").output().is_err() {
             skip("no redis-server on PATH (Debian: apt-get install redis-server)");
             return None;
         }
         let folder = tempfile::tempdir().expect("a temporary folder");
         let options = options.iter().map(|&option| option.to_owned()).collect();
-        let mut server = Self { process: None, port: 0, options, folder };
+        let mut server = Self { process: None, port: 0, bus, options, folder };
         for _ in 0..PORT_TRIES {
             server.port = free_tcp_port();
             if server.launch().await {
-                return Some(server);
+                return Some(Ok(server));
             }
         }
-        panic!("redis-server does not start:\n{}", tail(&server.log()));
+        Some(Err(tail(&server.log())))
+    }
+
+    /// The port on which nodes of a cluster speak to each other; 0 where there is no cluster.
+    pub(crate) fn bus_port(&self) -> u16 {
+        self.bus.unwrap_or_default()
     }
 
     /// Its port on 127.0.0.1.

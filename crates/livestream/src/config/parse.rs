@@ -6,6 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use rooms::LiveKitHost;
 use server::{ApiKey, Scope};
+use store::RedisConfig;
 use url::Url;
 
 /// Longest duration that a setting may have: ten years, in seconds.
@@ -66,17 +67,18 @@ pub(crate) fn livekit_host(text: &str) -> Parsed<LiveKitHost> {
     LiveKitHost::parse(text).map_err(|error| error.to_string())
 }
 
-/// The URL of a Redis server.
+/// The URL of a Redis server, or those of several nodes of one cluster.
 pub(crate) fn redis_url(text: &str) -> Parsed<String> {
-    let expected = "must be redis://[user:password@]host[:port][/database] or the same with rediss://";
-    let url = Url::parse(text).map_err(|_| expected.to_owned())?;
-    let database = url.path().trim_start_matches('/');
-    let plain = matches!(url.scheme(), "redis" | "rediss") && url.has_host();
-    if plain && (database.is_empty() || database.parse::<u16>().is_ok()) {
-        Ok(text.to_owned())
-    } else {
-        Err(expected.to_owned())
-    }
+    let expected = "must be redis://[user:password@]host[:port][/database] or the same with rediss://, \
+                    or several of these, comma-separated, for the nodes of a Redis Cluster";
+    let is_node = |text: &str| {
+        let Ok(url) = Url::parse(text) else { return false };
+        let database = url.path().trim_start_matches('/');
+        let plain =
+            matches!(url.scheme(), "redis" | "rediss") && url.host_str().is_some_and(|host| !host.contains(','));
+        plain && (database.is_empty() || database.parse::<u16>().is_ok())
+    };
+    if RedisConfig::urls(text).into_iter().all(is_node) { Ok(text.to_owned()) } else { Err(expected.to_owned()) }
 }
 
 /// Letters, digits, `.`, `_` and `-`.
@@ -192,10 +194,20 @@ mod tests {
 
     #[test]
     fn redis_urls_may_have_user_password_and_database() {
-        for text in ["redis://a", "rediss://user:secret@a:6380/15", "redis://:secret@a/"] {
+        for text in
+            ["redis://a", "rediss://user:secret@a:6380/15", "redis://:a,b@a/", "redis://a:1,redis://b,redis://c:3"]
+        {
             assert!(redis_url(text).is_ok(), "{text}");
         }
-        for text in ["a:6379", "http://a", "redis://a/x", "redis://a/0/1"] {
+        for text in [
+            "a:6379",
+            "http://a",
+            "redis://a/x",
+            "redis://a/0/1",
+            "redis://a,b",
+            "redis://a:1,b:2",
+            "redis://a,redis://b/x",
+        ] {
             assert!(redis_url(text).is_err(), "{text}");
         }
     }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use store::RedisConfig;
+
 use super::manual::Setting;
 use super::sources::{Source, Value, Values};
 
@@ -28,7 +30,7 @@ pub(crate) fn show(settings: &[Setting], values: &Values) -> String {
 pub(crate) fn masked(name: &str, text: &str) -> String {
     match name {
         "livekit_api_secret" => MASK.to_owned(),
-        "redis_url" => without_password(text),
+        "redis_url" => RedisConfig::urls(text).into_iter().map(without_password).collect::<Vec<_>>().join(","),
         // Credentials do not belong there; if somebody wrote some all the same, they stay hidden.
         "livekit_host" | "livekit_public_url" if text.contains('@') => MASK.to_owned(),
         "api_keys" => text.split(',').map(without_hash).collect::<Vec<_>>().join(","),
@@ -86,6 +88,7 @@ mod tests {
         check("livekit_api_secret", "hush", MASK);
         check("redis_url", "redis://u:hush@a:1/2", "redis://u:********@a:1/2");
         check("redis_url", "redis://a:1/2", "redis://a:1/2");
+        check("redis_url", "redis://u:hush@a,redis://u:hush@b", "redis://u:********@a,redis://u:********@b");
         check("redis_url", "u:hush@@a b", MASK);
         check("redis_url", "u:hush", MASK);
         check("livekit_host", "http://u:hush@a", MASK);

@@ -23,6 +23,8 @@ const SLOW_ANSWER: Duration = Duration::from_millis(500);
 pub(super) struct Clock {
     anchor: RwLock<Anchor>,
     floor: AtomicI64,
+    /// In a cluster the node that has it is asked, so that all instances ask the same.
+    key: String,
 }
 
 /// It was `millis` by Redis when it was `at` here.
@@ -33,10 +35,10 @@ struct Anchor {
 }
 
 impl Clock {
-    /// Measures for the first time.
-    pub(super) async fn start(link: &Link) -> Result<Self, StoreError> {
-        let (anchor, _) = measure(link).await?;
-        Ok(Self { anchor: RwLock::new(anchor), floor: AtomicI64::new(anchor.millis) })
+    /// Measures for the first time, in a cluster by the node that has `key`.
+    pub(super) async fn start(link: &Link, key: String) -> Result<Self, StoreError> {
+        let (anchor, _) = measure(link, &key).await?;
+        Ok(Self { anchor: RwLock::new(anchor), floor: AtomicI64::new(anchor.millis), key })
     }
 
     /// The time.
@@ -49,7 +51,7 @@ impl Clock {
 
     /// Measures again; a slow answer changes nothing.
     pub(super) async fn refresh(&self, link: &Link) -> Result<(), StoreError> {
-        let (anchor, took) = measure(link).await?;
+        let (anchor, took) = measure(link, &self.key).await?;
         if took < SLOW_ANSWER {
             *self.anchor.write() = anchor;
         }
@@ -57,9 +59,9 @@ impl Clock {
     }
 }
 
-async fn measure(link: &Link) -> Result<(Anchor, Duration), StoreError> {
+async fn measure(link: &Link, key: &str) -> Result<(Anchor, Duration), StoreError> {
     let asked = Instant::now();
-    let (seconds, micros): (i64, i64) = link.command("time", redis::cmd("TIME")).await?;
+    let (seconds, micros): (i64, i64) = link.beside("time", key, redis::cmd("TIME")).await?;
     let took = asked.elapsed();
     // The answer was made about half-way.
     Ok((Anchor { at: asked + took / 2, millis: seconds * 1000 + micros / 1000 }, took))

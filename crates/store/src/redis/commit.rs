@@ -74,6 +74,11 @@ impl RedisStore {
         cmd.arg(millis(Retention::EVENT));
         add_memories(cmd, decision)?;
         self.add_notices(cmd, id, decision.notice.as_ref())?;
+        if self.link.is_cluster() {
+            cmd.arg(format!("{:x}", rand::random::<u64>()));
+        } else {
+            cmd.arg(NONE);
+        }
         for change in &decision.participants {
             add_change(cmd, change)?;
         }
@@ -105,7 +110,8 @@ impl RedisStore {
             Some(notice) => (json(notice)?, json(&for_lobby(notice))?),
             None => (Vec::new(), Vec::new()),
         };
-        cmd.arg(self.layout.channel(id)).arg(stream).arg(self.layout.lobby_channel()).arg(lobby);
+        let lobby_channel = self.layout.lobby_channel(Partition::of(id));
+        cmd.arg(self.layout.publish()).arg(self.layout.channel(id)).arg(stream).arg(lobby_channel).arg(lobby);
         Ok(())
     }
 }

@@ -37,7 +37,7 @@ fn of_code(code: &str) -> ErrorKind {
 
 /// Plain `ERR`: what failed inside a script is named in its text only.
 fn of_text(text: &str) -> ErrorKind {
-    const HINTS: [(&str, ErrorKind); 9] = [
+    const HINTS: [(&str, ErrorKind); 10] = [
         ("OOM ", ErrorKind::Full),
         ("maxmemory", ErrorKind::Full),
         ("MISCONF", ErrorKind::Full),
@@ -45,6 +45,7 @@ fn of_text(text: &str) -> ErrorKind {
         ("WRONGTYPE", ErrorKind::Corrupt),
         ("unknown command", ErrorKind::Misconfigured),
         ("DB index", ErrorKind::Misconfigured),
+        ("SELECT is not allowed", ErrorKind::Misconfigured),
         ("invalid password", ErrorKind::Misconfigured),
         ("AUTH", ErrorKind::Misconfigured),
     ];

@@ -2,7 +2,7 @@
 //!
 //! | Key | Type | Holds |
 //! |---|---|---|
-//! | `{<prefix>:NN}:head:<id>` | hash | `revision`, `head` (JSON) |
+//! | `{<prefix>:NN}:head:<id>` | hash | `revision`, `head` (JSON), `by` |
 //! | `{<prefix>:NN}:people:<id>` | hash | sid → participant (JSON) |
 //! | `{<prefix>:NN}:order:<id>` | sorted set | connections by identity and sid |
 //! | `{<prefix>:NN}:gone:<id>` | sorted set | sids that went, by the time they are forgotten |
@@ -18,8 +18,10 @@
 //! | `{<prefix>:meta}:<name>` | string | deployment-wide value |
 //!
 //! NN is the partition. Everything one script touches carries one hash tag, so
-//! that it is in one slot of a cluster. Channels carry the database's number:
-//! Pub/Sub knows no databases.
+//! that it is in one slot of a cluster; there the channels it publishes on do so
+//! too, the lobby's included. Channels carry the database's number: Pub/Sub knows
+//! no databases. `by` in a head is who wrote it, in a cluster alone: its client
+//! sends again what was cut off, and must not take its own step for another's.
 
 use domain::{EventId, Identity, Participant, ParticipantSid, Phase, Session, StreamId};
 
@@ -37,17 +39,18 @@ const OTHER: &str = "-";
 pub(super) struct Layout {
     prefix: String,
     database: i64,
+    cluster: bool,
 }
 
 impl Layout {
-    /// Checks `prefix`: letters, digits, `.`, `_` and `-`.
-    pub(super) fn new(prefix: &str, database: i64) -> Result<Self, StoreError> {
+    /// Checks `prefix`: letters, digits, `.`, `_` and `-`. In a `cluster` notices stay in their partition's slot.
+    pub(super) fn new(prefix: &str, database: i64, cluster: bool) -> Result<Self, StoreError> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         if prefix.is_empty() || !prefix.bytes().all(allowed) {
             let text = "the prefix must be letters, digits, `.`, `_` and `-`, and not empty";
             return Err(StoreError::new(ErrorKind::Misconfigured, "connect", text));
         }
-        Ok(Self { prefix: prefix.to_owned(), database })
+        Ok(Self { prefix: prefix.to_owned(), database, cluster })
     }
 
     /// A key of one stream.
@@ -85,9 +88,23 @@ impl Layout {
         format!("{}:{}:notices:{id}", self.tag(Partition::of(id)), self.database)
     }
 
-    /// The channel of all notices.
-    pub(super) fn lobby_channel(&self) -> String {
-        format!("{{{}:lobby}}:{}:notices", self.prefix, self.database)
+    /// The channel of all notices of a partition; outside of a cluster all partitions have one.
+    pub(super) fn lobby_channel(&self, partition: Partition) -> String {
+        if self.cluster {
+            format!("{}:{}:lobby", self.tag(partition), self.database)
+        } else {
+            format!("{{{}:lobby}}:{}:notices", self.prefix, self.database)
+        }
+    }
+
+    /// A channel of a partition on which nothing is said.
+    pub(super) fn silent_channel(&self, partition: Partition) -> String {
+        format!("{}:{}:here", self.tag(partition), self.database)
+    }
+
+    /// The command that publishes on these channels.
+    pub(super) fn publish(&self) -> &'static str {
+        if self.cluster { "SPUBLISH" } else { "PUBLISH" }
     }
 
     fn tag(&self, partition: Partition) -> String {
@@ -205,22 +222,26 @@ mod tests {
     #[test]
     fn prefixes_are_checked() {
         for prefix in ["livestream", "a.b_c-9"] {
-            assert!(Layout::new(prefix, 0).is_ok());
+            assert!(Layout::new(prefix, 0, false).is_ok());
         }
         for prefix in ["", "a b", "a:b", "{a}", "ü", "a*"] {
-            assert_eq!(Layout::new(prefix, 0).unwrap_err().kind, ErrorKind::Misconfigured, "{prefix}");
+            assert_eq!(Layout::new(prefix, 0, false).unwrap_err().kind, ErrorKind::Misconfigured, "{prefix}");
         }
     }
 
     /// Golden: other names would lose sight of everything stored.
     #[test]
     fn keys_never_change() {
-        let layout = Layout::new("livestream", 3).unwrap();
+        let layout = Layout::new("livestream", 3, false).unwrap();
         let id = StreamId::parse("a:{b}").unwrap();
         let number = Partition::of(&id).number();
         assert_eq!(layout.of_stream("head", &id), format!("{{livestream:{number:02}}}:head:a:{{b}}"));
         assert_eq!(layout.index(Partition::of(&id), Phase::Live), format!("{{livestream:{number:02}}}:index:live"));
         assert_eq!(layout.meta(MetaKey::MediaSide), "{livestream:meta}:media_side");
         assert_eq!(layout.channel(&id), format!("{{livestream:{number:02}}}:3:notices:a:{{b}}"));
+        assert_eq!(layout.lobby_channel(Partition::of(&id)), "{livestream:lobby}:3:notices");
+        let layout = Layout::new("livestream", 0, true).unwrap();
+        assert_eq!(layout.channel(&id), format!("{{livestream:{number:02}}}:0:notices:a:{{b}}"));
+        assert_eq!(layout.lobby_channel(Partition::of(&id)), format!("{{livestream:{number:02}}}:0:lobby"));
     }
 }

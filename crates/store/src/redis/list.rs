@@ -6,8 +6,8 @@ use crate::list::MAX_LIMIT;
 use crate::{Cursor, ListQuery, Page, Partition, StoreError, Totals};
 
 use super::RedisStore;
-use super::connection::add_script;
 use super::errors::undecodable;
+use super::script::call;
 
 const OPERATION: &str = "list";
 /// Read from every index beyond its share of a page, so that one round trip is nearly always enough.
@@ -32,12 +32,13 @@ impl RedisStore {
     }
 
     pub(super) async fn read_totals(&self) -> Result<Totals, StoreError> {
-        let mut pipeline = redis::pipe();
-        for partition in Partition::all() {
-            let key = self.layout.of_partition("totals", partition);
-            pipeline.cmd("HMGET").arg(key).arg("streams").arg("live").arg("people");
-        }
-        let rows: Vec<[Option<i64>; 3]> = self.link.pipeline("totals", &pipeline).await?;
+        let read = |partition| {
+            let mut cmd = redis::cmd("HMGET");
+            cmd.arg(self.layout.of_partition("totals", partition)).arg("streams").arg("live").arg("people");
+            (partition, cmd)
+        };
+        let commands = Partition::all().map(read).collect();
+        let rows: Vec<[Option<i64>; 3]> = self.link.batch("totals", None, commands).await?;
         let sum = |field: usize| {
             let sum: i64 = rows.iter().filter_map(|row| row[field]).sum();
             u64::try_from(sum).unwrap_or(0)
@@ -77,13 +78,14 @@ impl RedisStore {
             return Ok(Vec::new());
         }
         let bound = after.map_or_else(|| "+".to_owned(), |cursor| format!("({}", cursor.0));
-        let of_each = of_each.to_string();
-        let mut pipeline = redis::pipe();
-        for partition in Partition::all() {
+        let read = |partition| {
             let keys: Vec<String> = listed.iter().map(|phase| self.layout.index(partition, *phase)).collect();
-            add_script(&mut pipeline, &self.scripts.index, &keys, &[&bound, &of_each]);
-        }
-        let partitions: Vec<Vec<Vec<String>>> = self.link.scripts(OPERATION, &self.scripts.index, &pipeline).await?;
+            let mut cmd = call(&self.scripts.index, &keys);
+            cmd.arg(&bound).arg(of_each);
+            (partition, cmd)
+        };
+        let commands = Partition::all().map(read).collect();
+        let partitions: Vec<Vec<Vec<String>>> = self.link.batch(OPERATION, Some(&self.scripts.index), commands).await?;
         Ok(partitions.into_iter().flatten().collect())
     }
 

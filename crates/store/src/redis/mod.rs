@@ -1,9 +1,10 @@
-//! The Redis store: shared by any number of instances.
+//! The Redis store: shared by any number of instances, on one server or a cluster.
 //!
 //! Every change is one Lua script over keys of one hash tag, every read one
 //! round trip. What is stored where is in [`layout`]; how Redis is reached is the
-//! business of [`connection`] and, for notices, [`notices`].
+//! business of [`connection`] and, for notices, [`notices`] and [`subscription`].
 
+mod address;
 mod clock;
 mod commit;
 mod connection;
@@ -13,8 +14,10 @@ mod lease;
 mod list;
 mod meta;
 mod notices;
+mod probe;
 mod read;
 mod script;
+mod subscription;
 
 use std::fmt;
 use std::sync::Arc;
@@ -37,14 +40,24 @@ use connection::{Ignored, Link};
 use layout::Layout;
 use notices::Notices;
 use script::Scripts;
+use subscription::{Nodes, Place};
 
 /// Where Redis is.
 #[derive(Clone)]
 pub struct RedisConfig {
-    /// `redis://` or `rediss://` with user, password, host, port and database number as needed.
+    /// `redis://` or `rediss://` with user, password, host, port and database number as needed. A node of a
+    /// cluster is enough to find the others; several, comma-separated, let it start while one is away.
     pub url: String,
     /// What all keys begin with: letters, digits, `.`, `_` and `-`.
     pub prefix: String,
+}
+
+impl RedisConfig {
+    /// The URLs in a comma-separated list. Only a comma before another `redis://` or `rediss://` separates:
+    /// passwords may hold commas.
+    pub fn urls(list: &str) -> Vec<&str> {
+        address::split(list)
+    }
 }
 
 /// Whether what Redis acknowledges outlives its crash.
@@ -75,15 +88,15 @@ impl RedisStore {
     /// `Unavailable` when nobody answers. Later losses of the connection heal by themselves.
     pub async fn connect(config: RedisConfig) -> Result<Self, StoreError> {
         // The prefix is checked before anybody is asked.
-        Layout::new(&config.prefix, 0)?;
+        Layout::new(&config.prefix, 0, false)?;
         let link = Arc::new(Link::connect(&config.url).await?);
-        let layout = Layout::new(&config.prefix, link.database())?;
+        let layout = Layout::new(&config.prefix, link.database(), link.is_cluster())?;
         let scripts = Scripts::new();
         link.load_scripts(&scripts.all()).await?;
-        let clock = Arc::new(Clock::start(&link).await?);
+        let clock = Arc::new(Clock::start(&link, layout.meta(MetaKey::Deployment)).await?);
         let refresh = tokio::spawn(keep_time(clock.clone(), link.clone()));
         Ok(Self {
-            notices: Notices::start(link.client().clone(), layout.clone()),
+            notices: Notices::start(places(&link, &layout)?, layout.clone()),
             refresh: Mutex::new(Some(refresh)),
             scripts,
             closed: AtomicBool::new(false),
@@ -93,7 +106,13 @@ impl RedisStore {
         })
     }
 
-    /// Asks whether Redis is set to keep what it acknowledges, for a line in the log at the start.
+    /// Whether it is a cluster.
+    pub fn is_cluster(&self) -> bool {
+        self.link.is_cluster()
+    }
+
+    /// Asks whether Redis (of a cluster, one node of it) is set to keep what it acknowledges, for a line in
+    /// the log at the start.
     pub async fn durability(&self) -> Durability {
         let mut lossy = Vec::new();
         for (name, safe) in [("appendonly", "yes"), ("appendfsync", "always"), ("maxmemory-policy", "noeviction")] {
@@ -111,13 +130,25 @@ impl RedisStore {
     async fn setting(&self, name: &str) -> Option<String> {
         let mut cmd = redis::cmd("CONFIG");
         cmd.arg("GET").arg(name);
-        let settings: Vec<(String, String)> = self.link.command("settings", cmd).await.ok()?;
+        let settings: Vec<(String, String)> = self.link.anywhere("settings", cmd).await.ok()?;
         settings.into_iter().find(|(found, _)| found == name).map(|(_, value)| value)
     }
 
     fn check_open(&self, operation: &'static str) -> Result<(), StoreError> {
         if self.closed.load(Ordering::Acquire) { Err(StoreError::closed(operation)) } else { Ok(()) }
     }
+}
+
+/// Where notices are heard: on the server, or at every partition of a cluster.
+fn places(link: &Link, layout: &Layout) -> Result<Vec<Place>, StoreError> {
+    if !link.is_cluster() {
+        return Ok(vec![Place::Server(link.client()?)]);
+    }
+    let nodes = Nodes::new(link.nodes()).ok_or_else(|| StoreError::closed("connect"))?;
+    let nodes = Arc::new(nodes);
+    let place =
+        |partition| Place::Partition { nodes: nodes.clone(), here: layout.silent_channel(partition), owner: None };
+    Ok(Partition::all().map(place).collect())
 }
 
 /// Measures the clock's offset for as long as the store is there.
@@ -153,7 +184,7 @@ impl Store for RedisStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.check_open("ping")?;
-        self.link.command::<Ignored>("ping", redis::cmd("PING")).await.map(drop)
+        self.link.anywhere::<Ignored>("ping", redis::cmd("PING")).await.map(drop)
     }
 
     async fn load(&self, id: &StreamId, concern: Concern<'_>) -> Result<Loaded, StoreError> {

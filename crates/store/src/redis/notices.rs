@@ -1,30 +1,30 @@
-//! Notices by Pub/Sub: a connection of its own, subscribed to what is watched here and to nothing else.
+//! Notices by Pub/Sub: connections of their own, subscribed to what is watched here and to nothing else.
 //!
-//! It comes back by itself with a growing pause, subscribes again, and then
-//! sends [`NoticeEvent::Gap`]: what was published meanwhile is lost.
+//! One connection for a server, one for each partition of a cluster. Each comes
+//! back by itself with a growing pause, subscribes again, and then sends
+//! [`NoticeEvent::Gap`]: what was published meanwhile is lost.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::Notice;
-use futures_util::StreamExt;
+use futures_util::future::join_all;
 use parking_lot::Mutex;
-use redis::aio::{PubSubSink, PubSubStream};
-use redis::{Client, Msg};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use crate::feed::Feed;
-use crate::{NoticeEvent, StoreError, Watch};
+use crate::{NoticeEvent, Partition, StoreError, Watch};
 
 use super::connection::{DEADLINE, within};
 use super::layout::Layout;
+use super::subscription::{Heard, Place, Subscription};
 
-/// Requests that wait for the connection; more wait with their callers.
+/// Requests that wait for a connection; more wait with their callers.
 const QUEUE: usize = 1024;
-/// Most channels named in one command.
+/// Most channels named at once.
 const MAX_BATCH: usize = 500;
 /// A connection over which nothing comes back for longer is given up.
 const PING: Duration = Duration::from_secs(5);
@@ -32,12 +32,21 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const OPERATION: &str = "watch";
 
-/// The receiver's queue and the way to the connection.
+/// The receiver's queue and the ways to what is published.
 #[derive(Debug)]
 pub(super) struct Notices {
     /// The receiver's queue.
     pub(super) feed: Arc<Feed>,
     layout: Layout,
+    /// The server's, or one for each partition of a cluster.
+    ways: Vec<Way>,
+}
+
+/// The way to one connection.
+#[derive(Debug)]
+struct Way {
+    /// The channel on which the lobby's notices come this way.
+    lobby: String,
     requests: Mutex<Option<mpsc::Sender<Request>>>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
@@ -47,43 +56,76 @@ pub(super) struct Notices {
 struct Request {
     channel: String,
     on: bool,
+    /// Even if it can't be had now it is wanted, and is there, after a gap, when the connection is.
+    keep: bool,
     answer: oneshot::Sender<Result<(), StoreError>>,
 }
 
 impl Notices {
-    /// Starts the connection's task.
-    pub(super) fn start(client: Client, layout: Layout) -> Self {
+    /// Starts a task for every place: one, or as many as there are partitions, in their order.
+    pub(super) fn start(places: Vec<Place>, layout: Layout) -> Self {
         let feed = Arc::new(Feed::default());
-        let (requests, receiver) = mpsc::channel(QUEUE);
-        let subscriber = Subscriber {
-            client,
-            lobby: layout.lobby_channel(),
-            feed: feed.clone(),
-            requests: receiver,
-            wanted: HashSet::new(),
-        };
-        let task = tokio::spawn(subscriber.run());
-        Self { feed, layout, requests: Mutex::new(Some(requests)), task: Mutex::new(Some(task)) }
+        let ways = places
+            .into_iter()
+            .zip(Partition::all())
+            .map(|(place, partition)| Way::start(place, layout.lobby_channel(partition), feed.clone()))
+            .collect();
+        Self { feed, layout, ways }
     }
 
     /// Starts or stops hearing of `what`; returns when Redis has confirmed it.
     pub(super) async fn watch(&self, what: Watch<'_>, on: bool) -> Result<(), StoreError> {
-        let channel = match what {
-            Watch::Lobby => self.layout.lobby_channel(),
-            Watch::Stream(id) => self.layout.channel(id),
-        };
+        match what {
+            Watch::Lobby => self.watch_lobby(on).await,
+            Watch::Stream(id) => {
+                let at = usize::from(Partition::of(id).number()) % self.ways.len().max(1);
+                let Some(way) = self.ways.get(at) else { return Err(StoreError::closed(OPERATION)) };
+                way.watch(self.layout.channel(id), on, false).await
+            }
+        }
+    }
+
+    /// A partition of a cluster whose node is away has no commits to tell of; a gap will be told when it is back.
+    async fn watch_lobby(&self, on: bool) -> Result<(), StoreError> {
+        let several = self.ways.len() > 1;
+        let answers = join_all(self.ways.iter().map(|way| way.watch(way.lobby.clone(), on, several))).await;
+        if answers.iter().any(Result::is_ok) {
+            return Ok(());
+        }
+        if on && several {
+            // Nobody is told, so nothing is to be kept.
+            join_all(self.ways.iter().map(|way| way.watch(way.lobby.clone(), false, false))).await;
+        }
+        answers.into_iter().find(Result::is_err).unwrap_or(Ok(()))
+    }
+
+    /// Ends the tasks; the receiver ends too.
+    pub(super) async fn close(&self) {
+        join_all(self.ways.iter().map(Way::close)).await;
+        self.feed.close();
+    }
+}
+
+impl Way {
+    fn start(place: Place, lobby: String, feed: Arc<Feed>) -> Self {
+        let (requests, receiver) = mpsc::channel(QUEUE);
+        let subscriber = Subscriber { place, lobby: lobby.clone(), feed, requests: receiver, wanted: HashSet::new() };
+        let task = tokio::spawn(subscriber.run());
+        Self { lobby, requests: Mutex::new(Some(requests)), task: Mutex::new(Some(task)) }
+    }
+
+    async fn watch(&self, channel: String, on: bool, keep: bool) -> Result<(), StoreError> {
         let requests = self.requests.lock().clone().ok_or_else(|| StoreError::closed(OPERATION))?;
         let (answer, answered) = oneshot::channel();
         let exchange = async {
-            let request = Request { channel, on, answer };
+            let request = Request { channel, on, keep, answer };
             requests.send(request).await.map_err(|_| StoreError::closed(OPERATION))?;
             answered.await.map_err(|_| StoreError::closed(OPERATION))?
         };
         timeout(DEADLINE, exchange).await.unwrap_or_else(|_| Err(StoreError::late(OPERATION)))
     }
 
-    /// Ends the task; the receiver ends too.
-    pub(super) async fn close(&self) {
+    async fn close(&self) {
         *self.requests.lock() = None;
         let task = self.task.lock().take();
         if let Some(task) = task {
@@ -93,11 +135,10 @@ impl Notices {
                 abort.abort();
             }
         }
-        self.feed.close();
     }
 }
 
-impl Drop for Notices {
+impl Drop for Way {
     fn drop(&mut self) {
         if let Some(task) = self.task.lock().take() {
             task.abort();
@@ -105,9 +146,9 @@ impl Drop for Notices {
     }
 }
 
-/// The task that owns the connection.
+/// The task that owns a connection.
 struct Subscriber {
-    client: Client,
+    place: Place,
     lobby: String,
     feed: Arc<Feed>,
     requests: mpsc::Receiver<Request>,
@@ -119,8 +160,8 @@ struct Subscriber {
 enum Event {
     /// Somebody asks; `None`: nobody ever will again.
     Asked(Option<Request>),
-    /// Something was published; `None`: the connection is lost.
-    Published(Option<Msg>),
+    /// Something came.
+    Heard(Heard),
     /// Time to see whether the connection still lives.
     Ping,
 }
@@ -138,13 +179,15 @@ impl Subscriber {
         let mut pause = FIRST_PAUSE;
         let mut lost = false;
         loop {
-            if let Ok((sink, stream)) = self.connect().await {
+            // What is wanted already was asked for while there was no connection.
+            lost |= !self.wanted.is_empty();
+            if let Ok(subscription) = self.connect().await {
                 pause = FIRST_PAUSE;
                 if lost {
                     tracing::info!("hearing of changes from Redis again");
                     self.feed.send(NoticeEvent::Gap);
                 }
-                if matches!(self.serve(sink, stream).await, Left::Closed) {
+                if matches!(self.serve(subscription).await, Left::Closed) {
                     return;
                 }
                 tracing::warn!("the connection for changes from Redis is lost");
@@ -158,34 +201,34 @@ impl Subscriber {
     }
 
     /// Connects and subscribes to everything wanted.
-    async fn connect(&self) -> Result<(PubSubSink, PubSubStream), StoreError> {
-        let connection = within(OPERATION, self.client.get_async_pubsub()).await?;
-        let (mut sink, stream) = connection.split();
-        let wanted: Vec<&String> = self.wanted.iter().collect();
+    async fn connect(&mut self) -> Result<Subscription, StoreError> {
+        let mut subscription = within(OPERATION, self.place.connect()).await?;
+        let wanted: Vec<&str> = self.wanted.iter().map(String::as_str).collect();
         for channels in wanted.chunks(MAX_BATCH) {
-            within(OPERATION, sink.subscribe(channels)).await?;
+            within(OPERATION, subscription.subscribe(channels)).await?;
         }
-        Ok((sink, stream))
+        Ok(subscription)
     }
 
-    async fn serve(&mut self, mut sink: PubSubSink, mut stream: PubSubStream) -> Left {
+    async fn serve(&mut self, mut subscription: Subscription) -> Left {
         let mut ticks = interval(PING);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let event = tokio::select! {
                 request = self.requests.recv() => Event::Asked(request),
-                message = stream.next() => Event::Published(message),
+                heard = subscription.next() => Event::Heard(heard),
                 _ = ticks.tick() => Event::Ping,
             };
             let alive = match event {
                 Event::Asked(None) => return Left::Closed,
-                Event::Asked(Some(first)) => self.carry_out(&mut sink, first).await,
-                Event::Published(None) => false,
-                Event::Published(Some(message)) => {
-                    self.tell(&message);
-                    true
+                Event::Asked(Some(first)) => self.carry_out(&mut subscription, first).await,
+                Event::Heard(heard) => self.tell(heard),
+                Event::Ping => {
+                    if subscription.has_missed() {
+                        self.feed.send(NoticeEvent::Gap);
+                    }
+                    within(OPERATION, subscription.ping()).await.is_ok()
                 }
-                Event::Ping => within(OPERATION, sink.ping::<redis::Value>()).await.is_ok(),
             };
             if !alive {
                 return Left::Lost;
@@ -201,7 +244,12 @@ impl Subscriber {
                 () = sleep_until(until) => return Left::Lost,
                 request = self.requests.recv() => match request {
                     None => return Left::Closed,
-                    Some(request) if request.on => reply(request, Err(())),
+                    Some(request) if request.on => {
+                        if request.keep {
+                            self.wanted.insert(request.channel.clone());
+                        }
+                        reply(request, Err(()));
+                    }
                     Some(request) => {
                         self.wanted.remove(&request.channel);
                         reply(request, Ok(()));
@@ -212,7 +260,7 @@ impl Subscriber {
     }
 
     /// Carries out a request together with those that wait behind it.
-    async fn carry_out(&mut self, sink: &mut PubSubSink, first: Request) -> bool {
+    async fn carry_out(&mut self, subscription: &mut Subscription, first: Request) -> bool {
         let mut batch = vec![first];
         while batch.len() < MAX_BATCH
             && let Ok(next) = self.requests.try_recv()
@@ -228,10 +276,9 @@ impl Subscriber {
         }
         let chosen = |on: bool| -> Vec<&str> { last.iter().filter(|(_, o)| *o == on).map(|(c, _)| *c).collect() };
         let (on, off) = (chosen(true), chosen(false));
-        let done = subscribe(sink, &on, &off).await;
-        if done.is_ok() {
-            self.wanted.extend(on.into_iter().map(str::to_owned));
-        }
+        let done = change(subscription, &on, &off).await;
+        let kept = |channel: &str| batch.iter().any(|request| request.keep && request.channel == channel);
+        self.wanted.extend(on.into_iter().filter(|channel| done.is_ok() || kept(channel)).map(str::to_owned));
         for channel in off {
             self.wanted.remove(channel);
         }
@@ -241,24 +288,30 @@ impl Subscriber {
         done.is_ok()
     }
 
-    fn tell(&self, message: &Msg) {
-        match serde_json::from_slice::<Notice>(message.get_payload_bytes()) {
-            Ok(notice) if message.get_channel_name() == self.lobby => self.feed.send(NoticeEvent::Lobby(notice)),
-            Ok(notice) => self.feed.send(NoticeEvent::Stream(notice)),
-            Err(error) => {
-                tracing::warn!(%error, "a notice from Redis can't be read");
-                self.feed.send(NoticeEvent::Gap);
-            }
+    /// Passes on what was heard; `false` when nothing more will be.
+    fn tell(&self, heard: Heard) -> bool {
+        match heard {
+            Heard::Lost => return false,
+            Heard::Missed => self.feed.send(NoticeEvent::Gap),
+            Heard::Message { channel, payload } => match serde_json::from_slice::<Notice>(&payload) {
+                Ok(notice) if channel == self.lobby.as_bytes() => self.feed.send(NoticeEvent::Lobby(notice)),
+                Ok(notice) => self.feed.send(NoticeEvent::Stream(notice)),
+                Err(error) => {
+                    tracing::warn!(%error, "a notice from Redis can't be read");
+                    self.feed.send(NoticeEvent::Gap);
+                }
+            },
         }
+        true
     }
 }
 
-async fn subscribe(sink: &mut PubSubSink, on: &[&str], off: &[&str]) -> Result<(), ()> {
+async fn change(subscription: &mut Subscription, on: &[&str], off: &[&str]) -> Result<(), ()> {
     if !on.is_empty() {
-        within(OPERATION, sink.subscribe(on)).await.map_err(drop)?;
+        within(OPERATION, subscription.subscribe(on)).await.map_err(drop)?;
     }
     if !off.is_empty() {
-        within(OPERATION, sink.unsubscribe(off)).await.map_err(drop)?;
+        within(OPERATION, subscription.unsubscribe(off)).await.map_err(drop)?;
     }
     Ok(())
 }

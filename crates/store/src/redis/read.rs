@@ -5,7 +5,7 @@ use redis::{Value, from_redis_value};
 use serde::de::DeserializeOwned;
 
 use crate::list::MAX_LIMIT;
-use crate::{Concern, Cursor, Loaded, Page, PeoplePage, StoreError};
+use crate::{Concern, Cursor, Loaded, Page, Partition, PeoplePage, StoreError};
 
 use super::RedisStore;
 use super::errors::{failed, undecodable};
@@ -51,14 +51,12 @@ impl RedisStore {
         operation: &'static str,
         ids: &[StreamId],
     ) -> Result<Vec<Option<Head>>, StoreError> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut pipeline = redis::pipe();
-        for id in ids {
-            pipeline.hget(self.layout.of_stream("head", id), "head");
-        }
-        let heads: Vec<Option<Vec<u8>>> = self.link.pipeline(operation, &pipeline).await?;
+        let read = |id| {
+            let mut cmd = redis::cmd("HGET");
+            cmd.arg(self.layout.of_stream("head", id)).arg("head");
+            (Partition::of(id), cmd)
+        };
+        let heads: Vec<Option<Vec<u8>>> = self.link.batch(operation, None, ids.iter().map(read).collect()).await?;
         heads.iter().map(|json| json.as_deref().map(|json| decode(operation, "head", json)).transpose()).collect()
     }
 

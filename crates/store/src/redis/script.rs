@@ -1,6 +1,47 @@
-//! Lua scripts: sent by their hash, and loaded where a server does not know them yet.
+//! Lua scripts: sent by their hash, and in full where a server does not know them yet.
 
-use redis::{Cmd, Script};
+use redis::{Arg, Cmd, Pipeline};
+
+/// One script.
+#[derive(Debug)]
+pub(super) struct Script {
+    code: &'static str,
+    hash: String,
+}
+
+impl Script {
+    fn new(code: &'static str) -> Self {
+        Self { code, hash: redis::Script::new(code).get_hash().to_owned() }
+    }
+
+    /// `SCRIPT LOAD` of it.
+    pub(super) fn load(&self) -> Cmd {
+        let mut cmd = redis::cmd("SCRIPT");
+        cmd.arg("LOAD").arg(self.code);
+        cmd
+    }
+
+    /// What [`call`] made, for a server that does not know the hash.
+    pub(super) fn in_full(&self, call: &Cmd) -> Cmd {
+        let mut cmd = redis::cmd("EVAL");
+        cmd.arg(self.code);
+        for arg in call.args_iter().skip(2) {
+            if let Arg::Simple(arg) = arg {
+                cmd.arg(arg);
+            }
+        }
+        cmd
+    }
+
+    /// The same for a pipeline of calls.
+    pub(super) fn all_in_full(&self, calls: &Pipeline) -> Pipeline {
+        let mut pipeline = redis::pipe();
+        for call in calls.cmd_iter() {
+            pipeline.add_command(self.in_full(call));
+        }
+        pipeline
+    }
+}
 
 /// The scripts of the store.
 #[derive(Debug)]
@@ -51,9 +92,24 @@ impl Scripts {
 /// `EVALSHA` of `script` with these keys; arguments are added by the caller.
 pub(super) fn call<K: AsRef<str>>(script: &Script, keys: &[K]) -> Cmd {
     let mut cmd = redis::cmd("EVALSHA");
-    cmd.arg(script.get_hash()).arg(keys.len());
+    cmd.arg(&script.hash).arg(keys.len());
     for key in keys {
         cmd.arg(key.as_ref());
     }
     cmd
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_full_only_the_hash_is_another() {
+        let script = Script::new("return 1");
+        let mut cmd = call(&script, &["a", "b"]);
+        cmd.arg("x");
+        let mut expected = redis::cmd("EVAL");
+        expected.arg("return 1").arg(2).arg("a").arg("b").arg("x");
+        assert_eq!(script.in_full(&cmd).get_packed_command(), expected.get_packed_command());
+    }
 }

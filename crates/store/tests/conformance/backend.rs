@@ -1,12 +1,16 @@
 //! What the suite runs on.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use store::{EmbeddedStore, RedisConfig, RedisStore, Store};
 use tempfile::TempDir;
-use testkit::RedisServer;
+use testkit::{RedisCluster, RedisServer};
 use tokio::time::{Instant, sleep};
+
+/// What the keys of a test that has Redis to itself begin with.
+const PREFIX: &str = "test";
 
 /// One store, and how to have it again after a restart.
 pub(crate) struct Backend {
@@ -19,6 +23,9 @@ enum Kind {
     Memory,
     Embedded(TempDir),
     Redis(RedisServer),
+    Cluster(Arc<RedisCluster>, String),
+    /// One of the test's own, that may be killed.
+    OwnCluster(RedisCluster),
 }
 
 impl Backend {
@@ -36,15 +43,33 @@ impl Backend {
     /// A Redis of this test's own.
     pub(crate) async fn redis() -> Option<Self> {
         let server = RedisServer::start().await?;
-        Some(Self { store: connect(&server).await, kind: Kind::Redis(server) })
+        Some(Self { store: connect(&server.url(), PREFIX).await, kind: Kind::Redis(server) })
+    }
+
+    /// A part of a Redis Cluster's keys, under a prefix of this test's own: a cluster takes seconds to form.
+    pub(crate) async fn cluster() -> Option<Self> {
+        static PREFIXES: AtomicU64 = AtomicU64::new(0);
+        let cluster = shared_cluster().await?;
+        let prefix = format!("test{}", PREFIXES.fetch_add(1, Ordering::Relaxed));
+        let store = connect(&cluster.url(), &prefix).await;
+        Some(Self { store, kind: Kind::Cluster(cluster, prefix) })
     }
 
     /// Another instance on the same data; the same one where only one can be.
     pub(crate) async fn another(&self) -> Arc<dyn Store> {
         match &self.kind {
             Kind::Memory | Kind::Embedded(_) => self.store.clone(),
-            Kind::Redis(server) => connect(server).await,
+            Kind::Redis(server) => connect(&server.url(), PREFIX).await,
+            Kind::Cluster(cluster, prefix) => connect(&cluster.urls(), prefix).await,
+            Kind::OwnCluster(cluster) => connect(&cluster.url(), PREFIX).await,
         }
+    }
+
+    /// Has a backend that may be restarted.
+    pub(crate) async fn restartable(self) -> Self {
+        let Kind::Cluster(..) = &self.kind else { return self };
+        let cluster = RedisCluster::start().await.unwrap();
+        Self { store: connect(&cluster.url(), PREFIX).await, kind: Kind::OwnCluster(cluster) }
     }
 
     /// Whether anything outlives the process.
@@ -65,19 +90,36 @@ impl Backend {
                 server.restart().await;
                 answers_again(&self.store).await;
             }
+            Kind::Cluster(..) => panic!("others use this cluster too: ask for one of your own first"),
+            Kind::OwnCluster(cluster) => {
+                cluster.restart().await;
+                answers_again(&self.store).await;
+            }
         }
     }
 }
 
-async fn connect(server: &RedisServer) -> Arc<dyn Store> {
-    let config = RedisConfig { url: server.url(), prefix: "test".to_owned() };
+async fn connect(url: &str, prefix: &str) -> Arc<dyn Store> {
+    let config = RedisConfig { url: url.to_owned(), prefix: prefix.to_owned() };
     Arc::new(RedisStore::connect(config).await.unwrap())
 }
 
-/// Waits until a store has found its backend again.
+/// The cluster that all tests of this process share for as long as one of them has it.
+async fn shared_cluster() -> Option<Arc<RedisCluster>> {
+    static SHARED: tokio::sync::Mutex<Weak<RedisCluster>> = tokio::sync::Mutex::const_new(Weak::new());
+    let mut shared = SHARED.lock().await;
+    if let Some(cluster) = shared.upgrade() {
+        return Some(cluster);
+    }
+    let cluster = Arc::new(RedisCluster::start().await?);
+    *shared = Arc::downgrade(&cluster);
+    Some(cluster)
+}
+
+/// Waits until a store has found its backend again, whichever part of it is asked.
 pub(crate) async fn answers_again(store: &Arc<dyn Store>) {
     let deadline = Instant::now() + Duration::from_secs(20);
-    while let Err(error) = store.ping().await {
+    while let Err(error) = store.totals().await {
         assert!(Instant::now() < deadline, "the store does not answer again: {error}");
         sleep(Duration::from_millis(20)).await;
     }

@@ -9,7 +9,7 @@ use domain::{
     ParticipantSid, ParticipantSnapshot, RoomEvent, RoomEventKind, RoomSid, RoomSnapshot, Rules, Settings, StreamId,
     Timestamp, TrackSid, Verdict, apply_event, complete, create, end, tick,
 };
-use store::{Commit, Committed, Concern, Loaded, Store};
+use store::{Commit, Committed, Concern, Loaded, Store, StoreError};
 
 /// What a caller of the store does, in short.
 #[derive(Clone)]
@@ -128,10 +128,18 @@ impl Driver {
 
     /// What is to be committed for an event now.
     pub(crate) async fn decide(&self, id: &StreamId, kind: &RoomEventKind) -> Option<Decision> {
+        self.try_decide(id, kind).await.unwrap()
+    }
+
+    /// The same on a store that may be away.
+    pub(crate) async fn try_decide(&self, id: &StreamId, kind: &RoomEventKind) -> Result<Option<Decision>, StoreError> {
         let (sid, identity) = kind.participant().unwrap();
         let concern = Concern { sid: Some(sid), identity: Some(identity), event: None };
-        let loaded = self.store.load(id, concern).await.unwrap();
-        let head = loaded.head.as_ref()?;
+        let loaded = self.store.load(id, concern).await?;
+        Ok(loaded.head.as_ref().and_then(|head| self.decide_on(&loaded, head, kind)))
+    }
+
+    fn decide_on(&self, loaded: &Loaded, head: &Head, kind: &RoomEventKind) -> Option<Decision> {
         let context = EventContext {
             head,
             participant: loaded.participant.as_ref(),

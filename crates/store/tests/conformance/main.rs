@@ -1,5 +1,5 @@
 //! What every store must do, written once and run on each: `memory` (embedded, without a file),
-//! `embedded` (with its file) and `redis` (a real server of each test's own).
+//! `embedded` (with its file), `redis` (a real server of each test's own) and `cluster` (three masters).
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -15,6 +15,7 @@ macro_rules! suite {
         suite!(@on memory: $($module::$case),*);
         suite!(@on embedded: $($module::$case),*);
         suite!(@on redis: $($module::$case),*);
+        suite!(@on cluster: $($module::$case),*);
     };
     (@on $backend:ident: $($module:ident :: $case:ident),*) => {
         mod $backend {

@@ -6,11 +6,13 @@
 --      5 new revision (none: remove the record), 6 head, 7 place, 8 due time, 9 time at which the record expires,
 --      10 milliseconds to remember who went, 11 tombstone, 12 its milliseconds,
 --      13 session, 14 its milliseconds, 15 its end time, 16 its index member,
---      17 channel of the stream, 18 its notice, 19 channel of the lobby, 20 its notice,
---      21 and on: changes of the list of people, in order.
+--      17 command that publishes, 18 channel of the stream, 19 its notice, 20 channel of the lobby, 21 its notice,
+--      22 who does this (one who is cut off does it again),
+--      23 and on: changes of the list of people, in order.
 -- All refusals come before the first write: a script is not rolled back.
 
 local id = ARGV[1]
+if ARGV[22] ~= '' and redis.call('HGET', KEYS[1], 'by') == ARGV[22] then return 'done' end
 if ARGV[2] ~= '' and (redis.call('HGET', KEYS[7], 'number') or '') ~= ARGV[2] then return 'fenced' end
 if ARGV[3] ~= '' and redis.call('EXISTS', KEYS[6]) == 1 then return 'duplicate' end
 if (redis.call('HGET', KEYS[1], 'revision') or '') ~= ARGV[4] then return 'conflict' end
@@ -25,6 +27,7 @@ local place = redis.call('HGET', KEYS[8], id)
 -- The first write is one that Redis refuses when its memory is full; later ones of a script it lets pass.
 if ARGV[5] ~= '' then
   redis.call('HSET', KEYS[1], 'revision', ARGV[5], 'head', ARGV[6])
+  if ARGV[22] ~= '' then redis.call('HSET', KEYS[1], 'by', ARGV[22]) end
   if place ~= ARGV[7] then redis.call('HSET', KEYS[8], id, ARGV[7]) end
   move(indexes, KEYS[10], place, ARGV[7])
 else
@@ -39,7 +42,7 @@ local function remember_gone(sid)
   redis.call('PEXPIRE', KEYS[4], ARGV[10])
 end
 
-local at = 21
+local at = 23
 while ARGV[at] do
   local change = ARGV[at]
   if change == 'put' then
@@ -73,8 +76,10 @@ if ARGV[13] ~= '' then
   redis.call('ZREMRANGEBYSCORE', KEYS[11], '-inf', text(now - tonumber(ARGV[14])))
   redis.call('ZADD', KEYS[11], ARGV[15], ARGV[16])
 end
-if ARGV[18] ~= '' then
-  redis.call('PUBLISH', ARGV[17], ARGV[18])
-  redis.call('PUBLISH', ARGV[19], ARGV[20])
+if ARGV[19] ~= '' then
+  -- Where a slot is being moved its new node may not publish yet. Nobody hears there yet either, and whoever
+  -- comes over reads again: no reason to fail a step that is done.
+  redis.pcall(ARGV[17], ARGV[18], ARGV[19])
+  redis.pcall(ARGV[17], ARGV[20], ARGV[21])
 end
 return 'done'

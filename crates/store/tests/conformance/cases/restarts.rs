@@ -8,10 +8,11 @@ use store::{Concern, ListQuery, MetaKey, NoticeEvent, Partition, Watch};
 use crate::backend::Backend;
 use crate::driver::{Driver, id, joined, sid};
 
-pub(crate) async fn everything_acknowledged_outlives_a_restart(mut backend: Backend) {
+pub(crate) async fn everything_acknowledged_outlives_a_restart(backend: Backend) {
     if !backend.is_lasting() {
         return;
     }
+    let mut backend = backend.restartable().await;
     let driver = Driver::new(&backend.store);
     let event = EventId("EV_1".to_owned());
     let (gold, ended, removed) = (id("gold"), id("ended"), id("removed"));
@@ -66,7 +67,8 @@ async fn observe(backend: &Backend) -> (String, domain::Timestamp) {
     (seen, store.now())
 }
 
-pub(crate) async fn writes_go_on_over_a_restart(mut backend: Backend) {
+pub(crate) async fn writes_go_on_over_a_restart(backend: Backend) {
+    let mut backend = backend.restartable().await;
     let driver = Driver::new(&backend.store);
     let gold = id("gold");
     driver.create(&gold).await;
