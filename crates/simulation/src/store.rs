@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::store::{
-    Commit, Committed, Concern, Cursor, ErrorKind, Fence, ListQuery, Loaded, MetaKey, NoticeEvent, Page, Partition,
-    PeoplePage, Store, StoreError, Totals, Watch,
+    Commit, Committed, Concern, Cursor, ErrorKind, Fence, ListQuery, Loaded, Memo, MemoSwap, MetaKey, NoticeEvent,
+    Page, Partition, PeoplePage, Store, StoreError, Totals, Watch,
 };
 use async_trait::async_trait;
 use domain::{Head, Identity, Notice, NoticeBody, Participant, ParticipantSid, StreamId, Timestamp};
@@ -234,6 +234,14 @@ impl Store for FaultyStore {
 
     async fn swap_meta(&self, key: MetaKey, expected: Option<&str>, value: &str) -> Result<String, StoreError> {
         self.call("swap_meta", self.sim.store.swap_meta(key, expected, value)).await
+    }
+
+    async fn memo(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.call("memo", self.sim.store.memo(key)).await
+    }
+
+    async fn swap_memo(&self, key: &str, expected: Option<&[u8]>, memo: Option<&Memo>) -> Result<MemoSwap, StoreError> {
+        self.call("swap_memo", self.sim.store.swap_memo(key, expected, memo)).await
     }
 
     async fn watch(&self, what: Watch<'_>, on: bool) -> Result<(), StoreError> {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use domain::{Decision, EventId, Head, Identity, Notice, Participant, ParticipantSid, StreamId, Timestamp, Tombstone};
 use tokio::sync::mpsc;
 
-use crate::{ListQuery, Page, Partition, PeoplePage, StoreError};
+use crate::{ListQuery, Memo, MemoSwap, Page, Partition, PeoplePage, StoreError};
 
 /// Keeps streams and tells every instance when one changes.
 ///
@@ -75,6 +75,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Sets a deployment-wide value if it is still `expected`; returns what is stored afterwards.
     async fn swap_meta(&self, key: MetaKey, expected: Option<&str>, value: &str) -> Result<String, StoreError>;
+
+    /// The memo under `key`, unless it has ended. Keys are short, and their owner's own.
+    async fn memo(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Writes (`Some`) or removes (`None`) the memo under `key` if what is there is `expected`. One round trip.
+    async fn swap_memo(&self, key: &str, expected: Option<&[u8]>, memo: Option<&Memo>) -> Result<MemoSwap, StoreError>;
 
     /// Starts (`true`) or stops telling this instance about a stream or the lobby.
     /// Returns once every commit made from now on will be told.

@@ -137,6 +137,12 @@ impl Store for Flaky {
     async fn swap_meta(&self, key: MetaKey, expected: Option<&str>, value: &str) -> Result<String, StoreError> {
         self.inner.swap_meta(key, expected, value).await
     }
+    async fn memo(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.memo(key).await
+    }
+    async fn swap_memo(&self, key: &str, expected: Option<&[u8]>, memo: Option<&Memo>) -> Result<MemoSwap, StoreError> {
+        self.inner.swap_memo(key, expected, memo).await
+    }
     async fn watch(&self, what: Watch<'_>, on: bool) -> Result<(), StoreError> {
         self.watched.fetch_add(if on { 1 } else { -1 }, Ordering::SeqCst);
         self.inner.watch(what, on).await

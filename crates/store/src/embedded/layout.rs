@@ -8,19 +8,21 @@
 //! | `gone` | stream id, sid | remembered until |
 //! | `tombstones` | stream id | remembered until, tombstone |
 //! | `sessions` | kept until, stream id, generation | session |
+//! | `memos` | key | when it ends, when it was written, value |
 //! | `texts` | `format`, `deployment`, `media_side` | text |
 //! | `numbers` | `clock`, `group`, `runs` | number |
 //!
 //! Times are milliseconds since 1970.
 
 use domain::{EventId, Head, Participant, ParticipantChange, ParticipantSid, StreamId, Timestamp, Tombstone};
-use redb::{ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
+use redb::{ReadableDatabase, ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
 use serde::de::DeserializeOwned;
 
 use crate::{ErrorKind, MetaKey, PARTITIONS, Partition, StoreError};
 
 use super::commit::Step;
 use super::errors::{Failed, undecodable};
+use super::memo::{MemoChange, StoredMemo};
 use super::state::{Fading, State, gone_sid};
 
 const HEADS: TableDefinition<'_, &str, (Option<i64>, &[u8])> = TableDefinition::new("heads");
@@ -29,6 +31,8 @@ const EVENTS: TableDefinition<'_, (u16, &str), i64> = TableDefinition::new("even
 const GONE: TableDefinition<'_, (&str, &str), i64> = TableDefinition::new("gone");
 const TOMBSTONES: TableDefinition<'_, &str, (i64, &[u8])> = TableDefinition::new("tombstones");
 const SESSIONS: TableDefinition<'_, (i64, &str, u32), &[u8]> = TableDefinition::new("sessions");
+/// Not in files of versions before it.
+const MEMOS: TableDefinition<'_, &str, (i64, i64, &[u8])> = TableDefinition::new("memos");
 const TEXTS: TableDefinition<'_, &str, &str> = TableDefinition::new("texts");
 const NUMBERS: TableDefinition<'_, &str, i64> = TableDefinition::new("numbers");
 
@@ -48,6 +52,8 @@ pub(super) struct Group<'a> {
     pub(super) steps: Vec<&'a Step>,
     /// Deployment-wide values, in order.
     pub(super) meta: Vec<(MetaKey, &'a str)>,
+    /// Memos, in order.
+    pub(super) memos: Vec<&'a MemoChange>,
     /// What is forgotten with it.
     pub(super) faded: Vec<&'a Fading>,
 }
@@ -73,6 +79,7 @@ pub(super) fn create(tx: &WriteTransaction) -> Result<(), Failed> {
     tx.open_table(GONE)?;
     tx.open_table(TOMBSTONES)?;
     tx.open_table(SESSIONS)?;
+    tx.open_table(MEMOS)?;
     tx.open_table(NUMBERS)?;
     tx.open_table(TEXTS)?.insert("format", FORMAT)?;
     Ok(())
@@ -99,10 +106,28 @@ pub(super) fn write(tx: &WriteTransaction, group: &Group<'_>) -> Result<(), Fail
     for (key, value) in &group.meta {
         texts.insert(key.as_str(), *value)?;
     }
+    write_memos(tx, &group.memos)?;
     remove_faded(tx, group)?;
     let mut numbers = tx.open_table(NUMBERS)?;
     numbers.insert("clock", group.clock.as_millis())?;
     numbers.insert("group", group.number)?;
+    Ok(())
+}
+
+fn write_memos(tx: &WriteTransaction, changes: &[&MemoChange]) -> Result<(), Failed> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let mut memos = tx.open_table(MEMOS)?;
+    for MemoChange { key, memo } in changes {
+        match memo {
+            Some(memo) => {
+                let row = (memo.until.as_millis(), memo.written.as_millis(), memo.value.as_slice());
+                memos.insert(key.as_str(), row)?;
+            }
+            None => drop(memos.remove(key.as_str())?),
+        }
+    }
     Ok(())
 }
 
@@ -203,6 +228,11 @@ pub(super) fn read(db: &impl ReadableDatabase) -> Result<Stored, Failed> {
     }
     read_streams(&mut state, &tx.open_table(HEADS)?, &tx.open_table(PEOPLE)?)?;
     read_memories(&mut state, &tx.open_table(EVENTS)?, &tx.open_table(GONE)?, &tx.open_table(TOMBSTONES)?)?;
+    match tx.open_table(MEMOS) {
+        Ok(memos) => read_memos(&mut state, &memos)?,
+        Err(TableError::TableDoesNotExist(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
     let numbers = tx.open_table(NUMBERS)?;
     let number = |name: &str| -> Result<i64, Failed> { Ok(numbers.get(name)?.map_or(0, |number| number.value())) };
     Ok(Stored {
@@ -272,6 +302,20 @@ fn read_memories(
         let (until, json) = value.value();
         let stone: Tombstone = decode("tombstone", key.value(), json)?;
         state.remember_tombstone(&stream_id(key.value())?, stone, Timestamp::from_millis(until));
+    }
+    Ok(())
+}
+
+fn read_memos(
+    state: &mut State,
+    memos: &impl ReadableTable<&'static str, (i64, i64, &'static [u8])>,
+) -> Result<(), Failed> {
+    for entry in memos.iter()? {
+        let (key, row) = entry?;
+        let (until, written, value) = row.value();
+        let (until, written) = (Timestamp::from_millis(until), Timestamp::from_millis(written));
+        let memo = StoredMemo { until, written, value: value.to_vec() };
+        state.memos.apply(MemoChange { key: key.value().to_owned(), memo: Some(memo) });
     }
     Ok(())
 }

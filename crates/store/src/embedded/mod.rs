@@ -11,6 +11,7 @@ mod errors;
 mod layout;
 mod lease;
 mod list;
+mod memo;
 mod meta;
 mod notices;
 mod read;
@@ -29,13 +30,14 @@ use parking_lot::RwLock;
 use tokio::sync::mpsc;
 
 use crate::{
-    Commit, Committed, Concern, Cursor, Fence, ListQuery, Loaded, MetaKey, NoticeEvent, Page, Partition, PeoplePage,
-    Store, StoreError, Totals, Watch,
+    Commit, Committed, Concern, Cursor, Fence, ListQuery, Loaded, Memo, MemoSwap, MetaKey, NoticeEvent, Page,
+    Partition, PeoplePage, Store, StoreError, Totals, Watch,
 };
 
 use clock::Clock;
 use connection::Disk;
 use layout::Stored;
+pub(crate) use memo::check_size;
 use notices::Notices;
 use state::State;
 use writer::Writer;
@@ -176,6 +178,15 @@ impl Store for EmbeddedStore {
 
     async fn swap_meta(&self, key: MetaKey, expected: Option<&str>, value: &str) -> Result<String, StoreError> {
         self.write_meta(key, expected, value).await
+    }
+
+    async fn memo(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.check_open("memo")?;
+        Ok(self.read_memo(key))
+    }
+
+    async fn swap_memo(&self, key: &str, expected: Option<&[u8]>, memo: Option<&Memo>) -> Result<MemoSwap, StoreError> {
+        self.write_memo(key, expected, memo).await
     }
 
     async fn watch(&self, what: Watch<'_>, on: bool) -> Result<(), StoreError> {

@@ -9,10 +9,11 @@ use domain::{
     Tombstone,
 };
 
-use crate::{Committed, Fence, MetaKey, PARTITIONS, Partition, Totals};
+use crate::{Committed, Fence, MemoSwap, MetaKey, PARTITIONS, Partition, Totals};
 
 use super::commit::Step;
 use super::lease::Lease;
+use super::memo::{MemoRequest, Memos};
 
 /// Most forgotten things one step takes out; more than one step brings in, so that they never pile up.
 const MAX_FADED: usize = 64;
@@ -34,6 +35,8 @@ pub(super) struct State {
     fading: BTreeSet<(Timestamp, Fading)>,
     /// Deployment-wide values.
     pub(super) meta: HashMap<MetaKey, String>,
+    /// Small values that end by themselves.
+    pub(super) memos: Memos,
     /// One per partition.
     pub(super) leases: [Lease; PARTITIONS as usize],
 }
@@ -312,6 +315,7 @@ pub(super) struct Overlay {
     streams: HashSet<StreamId>,
     events: HashSet<(Partition, EventId)>,
     meta: HashMap<MetaKey, String>,
+    memos: HashMap<String, Option<Vec<u8>>>,
 }
 
 impl Overlay {
@@ -342,5 +346,19 @@ impl Overlay {
                 (value.to_owned(), true)
             }
         }
+    }
+
+    /// What is to be said of a swap of a memo after the others of its group.
+    pub(super) fn swap_memo(&mut self, state: &State, request: &MemoRequest) -> MemoSwap {
+        let MemoRequest { expected, change, now } = request;
+        let current = match self.memos.get(&change.key) {
+            Some(current) => current.as_deref(),
+            None => state.memos.get(&change.key, *now),
+        };
+        if current != expected.as_deref() {
+            return MemoSwap::Found(current.map(<[u8]>::to_vec));
+        }
+        self.memos.insert(change.key.clone(), change.memo.as_ref().map(|memo| memo.value.clone()));
+        MemoSwap::Done
     }
 }

@@ -12,12 +12,13 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use crate::{Committed, ErrorKind, MetaKey, StoreError};
+use crate::{Committed, ErrorKind, MemoSwap, MetaKey, StoreError};
 
 use super::Shared;
 use super::commit::Step;
 use super::connection::Disk;
 use super::layout::Group;
+use super::memo::{MemoChange, MemoRequest};
 use super::state::{Fading, Overlay};
 
 /// Steps that wait while a group is being synced.
@@ -32,6 +33,7 @@ pub(super) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 pub(super) enum Request {
     Commit(Box<Step>, Answer<Committed>),
     SwapMeta { key: MetaKey, expected: Option<String>, value: String, answer: Answer<String> },
+    SwapMemo(Box<MemoRequest>, Answer<MemoSwap>),
     Close(Answer<()>),
 }
 
@@ -73,6 +75,11 @@ impl Writer {
         value: String,
     ) -> Result<String, StoreError> {
         self.ask("swap_meta", |answer| Request::SwapMeta { key, expected, value, answer }).await
+    }
+
+    /// Writes or removes a memo if what is there is what is expected.
+    pub(super) async fn swap_memo(&self, request: MemoRequest) -> Result<MemoSwap, StoreError> {
+        self.ask("swap_memo", |answer| Request::SwapMemo(Box::new(request), answer)).await
     }
 
     /// Whether [`close`](Self::close) has not been called.
@@ -165,6 +172,7 @@ pub(super) struct Core {
 struct Changes {
     steps: Vec<Step>,
     meta: Vec<(MetaKey, String)>,
+    memos: Vec<MemoChange>,
     faded: Vec<(Timestamp, Fading)>,
 }
 
@@ -231,14 +239,24 @@ impl Core {
                     }
                     replies.push(Reply::Swapped(answer, current));
                 }
+                Request::SwapMemo(request, answer) => {
+                    let swap = overlay.swap_memo(&state, &request);
+                    if swap == MemoSwap::Done {
+                        changes.memos.push(request.change);
+                    }
+                    replies.push(Reply::Memo(answer, swap));
+                }
             }
         }
-        changes.faded = state.faded(self.shared.clock.now(), changes.steps.len());
+        let now = self.shared.clock.now();
+        changes.faded = state.faded(now, changes.steps.len());
+        let outgoing = state.memos.outgoing(&changes.memos, now);
+        changes.memos.extend(outgoing);
         (changes, replies)
     }
 
     fn write(&mut self, changes: Changes) -> Result<(), StoreError> {
-        if changes.steps.is_empty() && changes.meta.is_empty() {
+        if changes.steps.is_empty() && changes.meta.is_empty() && changes.memos.is_empty() {
             return Ok(());
         }
         let Some(disk) = &mut self.disk else {
@@ -291,6 +309,9 @@ impl Core {
                 state.apply(step);
             }
             state.meta.extend(changes.meta);
+            for change in changes.memos {
+                state.memos.apply(change);
+            }
             for entry in &changes.faded {
                 state.forget(entry);
             }
@@ -309,6 +330,7 @@ impl Changes {
             clock,
             steps: self.steps.iter().collect(),
             meta: self.meta.iter().map(|(key, value)| (*key, value.as_str())).collect(),
+            memos: self.memos.iter().collect(),
             faded: over.map(|(_, what)| what).collect(),
         }
     }
@@ -330,6 +352,7 @@ impl Changes {
 enum Reply {
     Committed(Answer<Committed>, Committed),
     Swapped(Answer<String>, String),
+    Memo(Answer<MemoSwap>, MemoSwap),
     Closed(Answer<()>),
 }
 
@@ -339,6 +362,7 @@ impl Reply {
         match request {
             Request::Commit(_, answer) => Self::Committed(answer, Committed::Conflict),
             Request::SwapMeta { answer, .. } => Self::Swapped(answer, String::new()),
+            Request::SwapMemo(_, answer) => Self::Memo(answer, MemoSwap::Done),
             Request::Close(answer) => Self::Closed(answer),
         }
     }
@@ -352,6 +376,7 @@ fn answer_all(replies: Vec<Reply>, written: Result<(), &StoreError>) {
                 drop(answer.send(written.map(|()| verdict).map_err(StoreError::again)))
             }
             Reply::Swapped(answer, value) => drop(answer.send(written.map(|()| value).map_err(StoreError::again))),
+            Reply::Memo(answer, swap) => drop(answer.send(written.map(|()| swap).map_err(StoreError::again))),
             Reply::Closed(answer) => drop(answer.send(Ok(()))),
         }
     }

@@ -16,6 +16,8 @@
 //! | `{<prefix>:NN}:session:<end>.<id>~<generation>` | string | session (JSON) |
 //! | `{<prefix>:NN}:sessions` | sorted set | sessions by end time |
 //! | `{<prefix>:meta}:<name>` | string | deployment-wide value |
+//! | `{<prefix>:memos}:of:<key>` | string | memo |
+//! | `{<prefix>:memos}:age` | sorted set | keys of memos by the time they were written |
 //!
 //! NN is the partition. Everything one script touches carries one hash tag, so
 //! that it is in one slot of a cluster; there the channels it publishes on do so
@@ -81,6 +83,16 @@ impl Layout {
     /// A deployment-wide value.
     pub(super) fn meta(&self, key: MetaKey) -> String {
         format!("{{{}:meta}}:{}", self.prefix, key.as_str())
+    }
+
+    /// A memo.
+    pub(super) fn memo(&self, key: &str) -> String {
+        format!("{{{}:memos}}:of:{key}", self.prefix)
+    }
+
+    /// The keys of memos by age.
+    pub(super) fn memos(&self) -> String {
+        format!("{{{}:memos}}:age", self.prefix)
     }
 
     /// The channel of a stream's notices.
@@ -238,6 +250,8 @@ mod tests {
         assert_eq!(layout.of_stream("head", &id), format!("{{livestream:{number:02}}}:head:a:{{b}}"));
         assert_eq!(layout.index(Partition::of(&id), Phase::Live), format!("{{livestream:{number:02}}}:index:live"));
         assert_eq!(layout.meta(MetaKey::MediaSide), "{livestream:meta}:media_side");
+        assert_eq!(layout.memo("k"), "{livestream:memos}:of:k");
+        assert_eq!(layout.memos(), "{livestream:memos}:age");
         assert_eq!(layout.channel(&id), format!("{{livestream:{number:02}}}:3:notices:a:{{b}}"));
         assert_eq!(layout.lobby_channel(Partition::of(&id)), "{livestream:lobby}:3:notices");
         let layout = Layout::new("livestream", 0, true).unwrap();

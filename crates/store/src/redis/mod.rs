@@ -12,6 +12,7 @@ mod errors;
 mod layout;
 mod lease;
 mod list;
+mod memo;
 mod meta;
 mod notices;
 mod probe;
@@ -31,8 +32,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::{
-    Commit, Committed, Concern, Cursor, Fence, ListQuery, Loaded, MetaKey, NoticeEvent, Page, Partition, PeoplePage,
-    Store, StoreError, Totals, Watch,
+    Commit, Committed, Concern, Cursor, Fence, ListQuery, Loaded, Memo, MemoSwap, MetaKey, NoticeEvent, Page,
+    Partition, PeoplePage, Store, StoreError, Totals, Watch,
 };
 
 use clock::Clock;
@@ -260,6 +261,16 @@ impl Store for RedisStore {
     async fn swap_meta(&self, key: MetaKey, expected: Option<&str>, value: &str) -> Result<String, StoreError> {
         self.check_open("swap_meta")?;
         self.write_meta(key, expected, value).await
+    }
+
+    async fn memo(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.check_open("memo")?;
+        self.read_memo(key).await
+    }
+
+    async fn swap_memo(&self, key: &str, expected: Option<&[u8]>, memo: Option<&Memo>) -> Result<MemoSwap, StoreError> {
+        self.check_open("swap_memo")?;
+        self.write_memo(key, expected, memo).await
     }
 
     async fn watch(&self, what: Watch<'_>, on: bool) -> Result<(), StoreError> {

@@ -62,6 +62,8 @@ pub(super) struct Scripts {
     pub(super) lease: Script,
     /// Gives a lease back.
     pub(super) release: Script,
+    /// Compares and sets a memo.
+    pub(super) memo: Script,
     /// Compares and sets a value.
     pub(super) swap: Script,
 }
@@ -78,14 +80,15 @@ impl Scripts {
             people: Script::new(include_str!("scripts/people.lua")),
             lease: Script::new(include_str!("scripts/lease.lua")),
             release: Script::new(include_str!("scripts/release.lua")),
+            memo: Script::new(include_str!("scripts/memo.lua")),
             swap: Script::new(include_str!("scripts/swap.lua")),
         }
     }
 
     /// Every one, to be loaded at the start.
-    pub(super) fn all(&self) -> [&Script; 9] {
-        let Self { commit, forget, index, load, whole, people, lease, release, swap } = self;
-        [commit, forget, index, load, whole, people, lease, release, swap]
+    pub(super) fn all(&self) -> [&Script; 10] {
+        let Self { commit, forget, index, load, whole, people, lease, release, memo, swap } = self;
+        [commit, forget, index, load, whole, people, lease, release, memo, swap]
     }
 }
 

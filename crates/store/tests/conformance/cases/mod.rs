@@ -4,6 +4,7 @@ pub(crate) mod commits;
 pub(crate) mod histories;
 pub(crate) mod leases;
 pub(crate) mod lists;
+pub(crate) mod memos;
 pub(crate) mod metas;
 pub(crate) mod notices;
 pub(crate) mod restarts;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::{EventId, Kind, Phase};
-use store::{Concern, ListQuery, MetaKey, NoticeEvent, Partition, Watch};
+use store::{Concern, ListQuery, Memo, MetaKey, NoticeEvent, Partition, Watch};
 
 use crate::backend::Backend;
 use crate::driver::{Driver, id, joined, sid};
@@ -29,6 +29,8 @@ pub(crate) async fn everything_acknowledged_outlives_a_restart(backend: Backend)
     driver.expire(&removed).await;
     driver.reserve(&id("reserved")).await;
     backend.store.swap_meta(MetaKey::Deployment, None, "d1").await.unwrap();
+    let memo = Memo { value: b"m".to_vec(), life: Duration::from_secs(3600) };
+    backend.store.swap_memo("k", None, Some(&memo)).await.unwrap();
     let fence = backend.store.lease(Partition::of(&gold), "a", Duration::from_millis(1)).await.unwrap().unwrap();
     let before = observe(&backend).await;
 
@@ -41,6 +43,7 @@ pub(crate) async fn everything_acknowledged_outlives_a_restart(backend: Backend)
     assert!(loaded.sid_gone && loaded.event_known);
     assert!(backend.store.load(&removed, Concern::default()).await.unwrap().tombstone.is_some());
     assert_eq!(backend.store.meta(MetaKey::Deployment).await.unwrap().as_deref(), Some("d1"));
+    assert_eq!(backend.store.memo("k").await.unwrap().as_deref(), Some(&b"m"[..]));
     let later = backend.store.lease(Partition::of(&gold), "b", Duration::from_secs(9)).await.unwrap().unwrap();
     assert!(later.number > fence.number);
 
@@ -103,6 +106,7 @@ pub(crate) async fn a_closed_store_refuses_and_ends_its_notices(backend: Backend
     assert!(backend.store.ping().await.is_err());
     assert!(backend.store.load(&id("gold"), Concern::default()).await.is_err());
     assert!(backend.store.watch(Watch::Lobby, true).await.is_err());
+    assert!(backend.store.swap_memo("k", None, None).await.is_err() && backend.store.memo("k").await.is_err());
     assert!(backend.store.swap_meta(MetaKey::Deployment, None, "d").await.is_err());
     assert_eq!(notices.recv().await, None);
 }
