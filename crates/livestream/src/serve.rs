@@ -181,6 +181,8 @@ fn server_config(config: &Config, livekit: &LiveKit, embedded: bool) -> ServerCo
     let public = livekit.public_url.as_ref().map(rooms::LiveKitHost::ws_url);
     ServerConfig {
         auth: api.keys.clone().map_or(Auth::Off, Auth::Keys),
+        loopback_only: api.loopback_only,
+        limits: api.rate_limit.then_some(api.limits),
         cors_origins: api.cors_origins.clone(),
         trusted_proxies: api.trusted_proxies.clone(),
         media_url: MediaUrl::choose(public.as_deref(), embedded, Some(&livekit.host.ws_url())),

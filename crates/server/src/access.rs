@@ -167,6 +167,13 @@ async fn prove(state: &AppState, token: &str, id: &StreamId, identity: &Identity
     Ok(())
 }
 
+/// The start of the hash of the key that a request brings, if the key is known: who calls, for limits.
+pub(crate) fn known_key(state: &AppState, headers: &HeaderMap) -> Option<u64> {
+    let Auth::Keys(keys) = &state.config.auth else { return None };
+    let key = find(keys, bearer(headers).ok()??)?;
+    key.hash.first_chunk().map(|start| u64::from_be_bytes(*start))
+}
+
 fn require(auth: &Auth, headers: &HeaderMap, scope: Scope) -> Result<(), Problem> {
     let Auth::Keys(keys) = auth else { return Ok(()) };
     let bearer = bearer(headers)?.ok_or_else(|| Problem::unauthorized(KEY_NEEDED))?;

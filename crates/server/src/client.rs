@@ -2,7 +2,7 @@
 //!
 //! `X-Forwarded-*` counts only when the connection comes from a trusted proxy.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::http::header::HOST;
 use axum::http::request::Parts;
@@ -36,6 +36,32 @@ impl<'a, B> From<&'a Request<B>> for Call<'a> {
     }
 }
 
+/// The caller's address: the other end of the connection, or, behind trusted
+/// proxies, the last address in `X-Forwarded-For` that is not one of them.
+pub(crate) fn address(config: &ServerConfig, call: Call<'_>) -> IpAddr {
+    // Without sockets, as in tests, all callers are one.
+    let Some(PeerAddr(peer)) = call.extensions.get::<PeerAddr>() else { return Ipv4Addr::UNSPECIFIED.into() };
+    let trusted = |address: &IpAddr| config.trusted_proxies.iter().any(|net| net.contains(address));
+    let mut nearest = *peer;
+    let lines = call.headers.get_all("x-forwarded-for").iter().rev();
+    for hop in lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(',')) {
+        if !trusted(&nearest) {
+            break;
+        }
+        // What is no address was not written by a proxy that can be trusted further.
+        let Some(address) = hop_address(hop.trim()) else { break };
+        nearest = address;
+    }
+    nearest
+}
+
+/// `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1` or `[2001:db8::1]:4711`.
+fn hop_address(text: &str) -> Option<IpAddr> {
+    let address = text.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()));
+    let address = address.or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok());
+    address.map(|address| address.to_canonical())
+}
+
 /// The media server's address for whoever sent this request.
 pub(crate) fn media_url(config: &ServerConfig, call: Call<'_>) -> Result<String, Problem> {
     match &config.media_url {
@@ -56,7 +82,7 @@ fn is_secure(config: &ServerConfig, call: Call<'_>) -> bool {
 }
 
 /// The host the client called, with its port.
-fn own_host(config: &ServerConfig, call: Call<'_>) -> Result<Authority, Problem> {
+pub(crate) fn own_host(config: &ServerConfig, call: Call<'_>) -> Result<Authority, Problem> {
     let called = forwarded(config, call, "x-forwarded-host")
         .or_else(|| call.headers.get(HOST)?.to_str().ok())
         .or_else(|| call.uri.authority().map(Authority::as_str));
@@ -106,6 +132,32 @@ mod tests {
         assert_eq!(url("127.0.0.1", &headers).as_deref(), Some("wss://live.example"));
         assert_eq!(url("::1", &headers).as_deref(), Some("wss://live.example"));
         assert_eq!(url("192.0.2.1", &headers).as_deref(), Some("ws://inner:3000"));
+    }
+
+    #[test]
+    fn the_caller_is_whom_trusted_proxies_name() {
+        let check = |peer: &str, forwarded: &[&str], expected: &str| {
+            let mut request = Request::builder();
+            for line in forwarded {
+                request = request.header("x-forwarded-for", *line);
+            }
+            let (mut parts, ()) = request.body(()).unwrap().into_parts();
+            parts.extensions.insert(PeerAddr(peer.parse().unwrap()));
+            let found = address(&ServerConfig::default(), Call::from(&parts));
+            assert_eq!(found.to_string(), expected, "{peer} {forwarded:?}");
+        };
+        check("192.0.2.1", &[], "192.0.2.1");
+        check("192.0.2.1", &["203.0.113.9"], "192.0.2.1");
+        check("127.0.0.1", &[], "127.0.0.1");
+        check("127.0.0.1", &["203.0.113.9"], "203.0.113.9");
+        check("::1", &["203.0.113.9:4711"], "203.0.113.9");
+        check("127.0.0.1", &["[2001:db8::1]:4711"], "2001:db8::1");
+        check("127.0.0.1", &["2001:db8::1"], "2001:db8::1");
+        // What the caller has written itself stands further left.
+        check("127.0.0.1", &["198.51.100.1, 203.0.113.9"], "203.0.113.9");
+        check("127.0.0.1", &["198.51.100.1", "203.0.113.9, 127.0.0.2"], "203.0.113.9");
+        check("127.0.0.1", &["198.51.100.1, unknown"], "127.0.0.1");
+        check("127.0.0.1", &["", "::ffff:203.0.113.9"], "203.0.113.9");
     }
 
     #[test]

@@ -6,11 +6,17 @@ use std::time::Duration;
 use axum::http::HeaderValue;
 use ipnet::IpNet;
 
+use crate::limits::RateLimits;
+
 /// How the server behaves. Every field has a working default in [`ServerConfig::default`].
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
     /// Who may do what.
     pub auth: Auth,
+    /// Nobody has decided that callers need no key: only loopback names are answered, against DNS rebinding.
+    pub loopback_only: bool,
+    /// How often callers may do what costs something; `None`: as often as they like.
+    pub limits: Option<RateLimits>,
     /// Origins whose pages may call the API. `None`: same origin only while
     /// `auth` is off, any origin with keys (there are no cookies). `*` among them: any.
     pub cors_origins: Option<Vec<String>>,
@@ -40,6 +46,8 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             auth: Auth::Off,
+            loopback_only: false,
+            limits: None,
             cors_origins: None,
             trusted_proxies: loopback(),
             media_url: MediaUrl::SameOrigin,

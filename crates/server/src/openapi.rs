@@ -4,6 +4,7 @@ use axum::body::Bytes;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{OpenApi as OpenApiDocument, Ref};
 use utoipa::{Modify, OpenApi, ToResponse};
 
 use crate::api::{LobbySnapshot, RemovedStream};
@@ -25,7 +26,7 @@ use crate::problem::ProblemDocument;
     ),
     components(
         schemas(LobbySnapshot<'static>, RemovedStream<'static>, ProblemDocument<'static>),
-        responses(Invalid, Unauthorized, Forbidden, NotFound, Conflict, ChangedMeanwhile, TooLarge, Unavailable)
+        responses(Invalid, Unauthorized, Forbidden, NotFound, Conflict, ChangedMeanwhile, TooLarge, TooMany, Unavailable)
     ),
     modifiers(&Credentials)
 )]
@@ -88,8 +89,27 @@ problem_response! {
     TooLarge, "The body is too large"
 }
 problem_response! {
+    /// 429
+    TooMany, "Too many of these from this address or key; with `Retry-After`, `RateLimit` and `RateLimit-Policy`"
+}
+problem_response! {
     /// 503
     Unavailable, "Store or LiveKit away, or shutting down; with `Retry-After`"
+}
+
+/// Says what the layers around the routes answer, for all of them at once.
+pub(crate) fn complete(document: &mut OpenApiDocument) {
+    for (path, item) in &mut document.paths.paths {
+        let watching = path.starts_with("/sse/");
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            let responses = &mut operation.responses.responses;
+            // Whoever may fail to prove itself may fail too often.
+            if watching || responses.contains_key("401") {
+                responses.entry("429".to_owned()).or_insert_with(|| Ref::from_response_name("TooMany").into());
+            }
+        }
+    }
 }
 
 /// Answers with the document, which was written once.

@@ -19,6 +19,8 @@ use serde::Serialize;
 use store::StoreError;
 use utoipa::ToSchema;
 
+use crate::limits::Quota;
+
 /// Seconds after which a failed part may be back.
 const SOON: u32 = 1;
 const LATER: u32 = 2;
@@ -116,6 +118,28 @@ impl Problem {
     pub(crate) fn too_large(limit: usize) -> Self {
         let detail = format!("the request body must be at most {limit} bytes");
         Details::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large", detail).into()
+    }
+
+    /// 403: called under a name that is not answered.
+    pub(crate) fn foreign_name(detail: &'static str) -> Self {
+        Details::new(StatusCode::FORBIDDEN, "foreign_host", "Foreign host", detail).into()
+    }
+
+    /// 403: a page of another origin asks for a change.
+    pub(crate) fn foreign_page(detail: &'static str) -> Self {
+        Details::new(StatusCode::FORBIDDEN, "foreign_origin", "Foreign origin", detail).into()
+    }
+
+    /// 429: too many `what` from one address or key.
+    pub(crate) fn rate_limited(what: &str, by: &str, quota: Quota, seconds: u32) -> Self {
+        let detail = format!(
+            "too many {what} from this {by}: {} in {} s are allowed; try again in {seconds} s",
+            quota.count,
+            quota.window.as_secs_f64()
+        );
+        let mut details = Details::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many requests", detail);
+        details.retry_after = Some(seconds);
+        details.into()
     }
 
     /// 503: shutdown has begun.

@@ -19,7 +19,10 @@ use utoipa_axum::routes;
 
 use crate::config::{AllowedOrigins, ServerConfig};
 use crate::edge::EdgeLayer;
+use crate::guard::GuardLayer;
+use crate::limits;
 use crate::openapi::{self, ApiDoc};
+use crate::origin;
 use crate::problem::Problem;
 use crate::routes::{fallback, health, join, live, metrics, moderate, pages, people, streams, webhook};
 use crate::state::AppState;
@@ -58,7 +61,8 @@ fn page_routes() -> Router<AppState> {
 
 /// The OpenAPI document as it is served.
 pub fn openapi_document() -> String {
-    let (_, document) = api().split_for_parts();
+    let (_, mut document) = api().split_for_parts();
+    openapi::complete(&mut document);
     // The document is made of strings and numbers: it can always be written.
     document.to_pretty_json().unwrap_or_default()
 }
@@ -73,10 +77,15 @@ pub fn app(state: AppState, extra: Option<Router>) -> Router {
         .route("/openapi.json", get(move || async move { openapi::answer(document) }))
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::method_not_allowed)
-        .layer(ServiceBuilder::new().layer(EdgeLayer(state.clone())).layer(option_layer(cors(&state.config))))
+        .layer(
+            ServiceBuilder::new()
+                .layer(EdgeLayer(state.clone()))
+                .layer(option_layer(cors(&state.config)))
+                .layer(GuardLayer(state.clone())),
+        )
         .with_state(state.clone());
     match extra {
-        Some(extra) => own.merge(extra.layer(middleware::from_fn_with_state(state, refuse_signalling))),
+        Some(extra) => own.merge(extra.layer(middleware::from_fn_with_state(state, guard_signalling))),
         None => own,
     }
 }
@@ -100,11 +109,14 @@ fn cors(config: &ServerConfig) -> Option<CorsLayer> {
             last_event_id,
             request_id.clone(),
         ])
-        .expose_headers([ETAG, LINK, LOCATION, RETRY_AFTER, request_id]);
+        .expose_headers([ETAG, LINK, LOCATION, RETRY_AFTER, request_id, limits::POLICY, limits::LIMIT]);
     Some(layer)
 }
 
-async fn refuse_signalling(State(state): State<AppState>, request: Request, next: Next) -> Response {
+async fn guard_signalling(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    if let Err(problem) = origin::check_name(&state.config, &request) {
+        return problem.into_whole_response();
+    }
     let signalling = SIGNALLING.iter().any(|start| request.uri().path().starts_with(start));
     if signalling && state.is_draining() {
         return Problem::draining().into_whole_response();

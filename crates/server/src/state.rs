@@ -9,6 +9,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use orchestrator::Orchestrator;
 
 use crate::config::ServerConfig;
+use crate::limits::Limits;
 use crate::meters::Meters;
 use crate::pages::Pages;
 
@@ -21,6 +22,8 @@ pub struct Inner {
     pub(crate) orchestrator: Orchestrator,
     pub(crate) hub: Hub,
     pub(crate) config: ServerConfig,
+    /// The counters of rate limits; `None`: there are none.
+    pub(crate) limits: Option<Limits>,
     pub(crate) pages: Pages,
     pub(crate) meters: Meters,
     /// Renders `/metrics`.
@@ -45,6 +48,7 @@ impl AppState {
         Self(Arc::new(Inner {
             orchestrator,
             hub,
+            limits: config.limits.as_ref().map(Limits::new),
             config,
             pages,
             meters: Meters::new(),

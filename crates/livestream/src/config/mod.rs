@@ -20,7 +20,7 @@ use std::time::Duration;
 use domain::{DeploymentId, Rules};
 use ipnet::IpNet;
 use rooms::LiveKitHost;
-use server::ApiKey;
+use server::{ApiKey, RateLimits};
 
 use sources::{Inputs, Values};
 
@@ -62,8 +62,12 @@ pub(crate) struct Api {
     pub(crate) keys: Option<Vec<ApiKey>>,
     /// Whose forwarding headers are believed.
     pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Keys are not asked for, and nobody has decided so: only loopback names are answered.
+    pub(crate) loopback_only: bool,
     /// Whether rate limits and caps per address hold.
     pub(crate) rate_limit: bool,
+    /// The rate limits.
+    pub(crate) limits: RateLimits,
     /// Time between two comments on an idle SSE connection.
     pub(crate) sse_heartbeat: Duration,
     /// Longest life of an SSE connection.

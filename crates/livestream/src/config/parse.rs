@@ -1,11 +1,12 @@
 //! From text to values. Every error says what was expected, without repeating the text.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use rooms::LiveKitHost;
-use server::{ApiKey, Scope};
+use server::{ApiKey, Quota, Scope};
 use store::RedisConfig;
 use url::Url;
 
@@ -42,6 +43,17 @@ pub(crate) fn count(text: &str) -> Parsed<u32> {
 pub(crate) fn seconds(text: &str) -> Parsed<Duration> {
     let number = text.parse::<f64>().ok().filter(|number| *number >= 0.001 && *number <= LONGEST);
     number.map(Duration::from_secs_f64).ok_or_else(|| "must be a number of seconds above 0".to_owned())
+}
+
+/// A quota: `count/seconds`.
+pub(crate) fn quota(text: &str) -> Parsed<Quota> {
+    let parsed = text.split_once('/').and_then(|(number, window)| {
+        let number: NonZeroU32 = number.trim().parse().ok()?;
+        let window = seconds(window.trim()).ok()?;
+        // The counters know nanoseconds.
+        (window >= Duration::from_nanos(number.get().into())).then(|| Quota::new(number, window))
+    });
+    parsed.ok_or_else(|| "must be a count and seconds such as 60/60".to_owned())
 }
 
 /// A switch.
@@ -182,6 +194,19 @@ mod tests {
         assert_eq!(seconds("30"), Ok(Duration::from_secs(30)));
         for text in ["0", "-1", "NaN", "inf", "1e99", "30s", ""] {
             assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn quotas_are_a_count_and_seconds() {
+        let check = |text: &str, count: u32, millis: u64| {
+            let expected = Quota::new(NonZeroU32::new(count).unwrap(), Duration::from_millis(millis));
+            assert_eq!(quota(text), Ok(expected), "{text}");
+        };
+        check("60/60", 60, 60_000);
+        check("1 / 0.5", 1, 500);
+        for text in ["", "60", "0/60", "60/0", "-1/60", "60/x", "60/60/60", "4294967295/0.5", "1.5/60"] {
+            assert!(quota(text).is_err(), "{text}");
         }
     }
 

@@ -1,10 +1,11 @@
 //! From the values that hold to the typed configuration; collects every problem instead of stopping at the first.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use domain::{DeploymentId, Rules};
-use server::ApiKey;
+use server::{ApiKey, RateLimits};
 
 use super::parse::{self, Parsed};
 use super::show::masked;
@@ -90,6 +91,7 @@ fn api(reader: &mut Reader<'_>) -> Option<Api> {
     let keys = keys(reader);
     let trusted_proxies = reader.optional("trusted_proxies", parse::networks);
     let rate_limit = reader.required("rate_limit", parse::on_off);
+    let limits = limits(reader);
     let sse_heartbeat = reader.required("sse_heartbeat", parse::seconds);
     let sse_max_age = reader.required("sse_max_age", parse::seconds);
     let sse_write_timeout = reader.required("sse_write_timeout", parse::seconds);
@@ -98,15 +100,30 @@ fn api(reader: &mut Reader<'_>) -> Option<Api> {
     Some(Api {
         listen: SocketAddr::new(host?, port?),
         cors_origins: cors_origins?,
+        loopback_only: keys.as_ref()?.is_none() && !is_auth_said(reader),
         keys: keys?,
         trusted_proxies: trusted_proxies?.unwrap_or_default(),
         rate_limit: rate_limit?,
+        limits: limits?,
         sse_heartbeat: sse_heartbeat?,
         sse_max_age: sse_max_age?,
         sse_write_timeout: sse_write_timeout?,
         embed_ancestors: embed_ancestors?.unwrap_or_default(),
         shutdown_timeout: shutdown_timeout?,
     })
+}
+
+fn limits(reader: &mut Reader<'_>) -> Option<RateLimits> {
+    let (create, join) = (reader.required("limit_create", parse::quota), reader.required("limit_join", parse::quota));
+    let sse = reader.required("limit_sse", parse::quota);
+    let failures = reader.required("limit_failures", parse::quota);
+    let key_factor = reader.required("limit_key_factor", parse::count).and_then(NonZeroU32::new);
+    Some(RateLimits { create: create?, join: join?, sse: sse?, failures: failures?, key_factor: key_factor? })
+}
+
+/// Whether `AUTH` is set by anybody.
+fn is_auth_said(reader: &Reader<'_>) -> bool {
+    reader.values.get("auth").is_some_and(|value| value.text.is_some())
 }
 
 /// `AUTH` and `API_KEYS` together: keys imply `keys`, and an explicit `off` goes before them.
@@ -128,7 +145,7 @@ fn keys(reader: &mut Reader<'_>) -> Option<Option<Vec<ApiKey>>> {
 /// An API that everybody on the network may use is never there by accident.
 fn refuse_open(reader: &mut Reader<'_>, keys: Option<Vec<ApiKey>>) -> Option<Option<Vec<ApiKey>>> {
     let host = reader.values.get("host").and_then(|value| parse::host(value.text.as_deref()?).ok());
-    let explicit = reader.values.get("auth").is_some_and(|value| value.text.is_some());
+    let explicit = is_auth_said(reader);
     match host {
         Some(host) if keys.is_none() && !explicit && !super::is_loopback(host) => {
             reader.problems.push(format!(

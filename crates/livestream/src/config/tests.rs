@@ -62,6 +62,8 @@ fn an_open_api_is_never_there_by_accident() {
     let keys = format!("a:admin:{HASH}");
     assert_eq!(config(&[("host", "0.0.0.0"), ("api_keys", &keys)]).api.keys.unwrap().len(), 1);
     assert!(config(&[("host", "::1")]).api.keys.is_none());
+    assert!(config(&[]).api.loopback_only && !config(&[("auth", "off")]).api.loopback_only);
+    assert!(!config(&[("api_keys", &keys)]).api.loopback_only);
     assert!(config(&[("api_keys", &keys)]).api.keys.is_some(), "keys imply AUTH=keys on loopback too");
 }
 

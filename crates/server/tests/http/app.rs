@@ -53,6 +53,17 @@ impl Default for Setup {
     }
 }
 
+/// `AUTH=keys`: [`ADMIN`] and [`READER`].
+pub(crate) fn keys() -> ServerConfig {
+    let key = |name: &str, scope, text: &str| ApiKey {
+        name: name.to_owned(),
+        scope,
+        hash: Sha256::digest(text.as_bytes()).into(),
+    };
+    let auth = Auth::Keys(vec![key("boss", Scope::Admin, ADMIN), key("watcher", Scope::Read, READER)]);
+    ServerConfig { auth, ..ServerConfig::default() }
+}
+
 /// A server in memory.
 pub(crate) struct TestApp {
     pub(crate) router: Router,
@@ -69,13 +80,7 @@ impl TestApp {
 
     /// With `AUTH=keys`: [`ADMIN`] and [`READER`].
     pub(crate) async fn with_keys() -> Self {
-        let key = |name: &str, scope, text: &str| ApiKey {
-            name: name.to_owned(),
-            scope,
-            hash: Sha256::digest(text.as_bytes()).into(),
-        };
-        let auth = Auth::Keys(vec![key("boss", Scope::Admin, ADMIN), key("watcher", Scope::Read, READER)]);
-        Self::with(Setup { config: ServerConfig { auth, ..ServerConfig::default() }, ..Setup::default() }).await
+        Self::with(Setup { config: keys(), ..Setup::default() }).await
     }
 
     pub(crate) async fn with(setup: Setup) -> Self {

@@ -9,6 +9,7 @@ mod classic;
 mod defects;
 mod edge;
 mod events;
+mod limits;
 mod moderate;
 mod openapi;
 mod pages;

@@ -60,6 +60,8 @@ pub(crate) async fn memos_are_bounded_in_number_and_size(backend: Backend) {
     let long = "x".repeat(Memo::MAX_BYTES + 1);
     assert!(store.swap_memo("long", None, Some(&memo(&long, LONG))).await.is_err());
     assert!(store.swap_memo("long", None, Some(&memo(&long[1..], LONG))).await.is_ok());
+    // Of those of one millisecond any may go first.
+    tokio::time::sleep(Duration::from_millis(5)).await;
     let writers = (0..100).map(|task| {
         let store = store.clone();
         tokio::spawn(async move {
@@ -71,6 +73,6 @@ pub(crate) async fn memos_are_bounded_in_number_and_size(backend: Backend) {
     for writer in writers.collect::<Vec<_>>() {
         writer.await.unwrap();
     }
-    assert_eq!(store.memo("long").await.unwrap(), None, "the oldest has gone");
+    assert!(store.memo("long").await.unwrap().is_none(), "the oldest has not gone");
     assert_eq!(store.memo("k99-0").await.unwrap().as_deref(), Some(&b"v"[..]));
 }
