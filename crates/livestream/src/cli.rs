@@ -14,6 +14,8 @@ pub(crate) enum Action {
     Serve,
     /// Run the embedded media server alone.
     ServeMedia,
+    /// Put a load on a server of this machine.
+    Bench,
     /// Print the effective configuration.
     ShowConfig,
     /// Print the manual.
@@ -29,6 +31,8 @@ pub(crate) struct Cli {
     pub(crate) flags: HashMap<String, String>,
     /// The configuration file.
     pub(crate) file: Option<PathBuf>,
+    /// What follows the word `bench`.
+    pub(crate) bench: Option<ArgMatches>,
 }
 
 /// Reads the command line `args`, the program's name first.
@@ -45,7 +49,8 @@ pub(crate) fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Resul
         file = matches.get_one::<PathBuf>("config").cloned().or(file);
         level = matches.subcommand().map(|(_, inner)| inner);
     }
-    Ok(Cli { action: action(&matches), flags, file })
+    let bench = matches.subcommand_matches("bench").cloned();
+    Ok(Cli { action: action(&matches), flags, file, bench })
 }
 
 fn action(matches: &ArgMatches) -> Action {
@@ -53,13 +58,15 @@ fn action(matches: &ArgMatches) -> Action {
         Some(("config", inner)) if inner.get_flag("defaults") => Action::ShowDefaults,
         Some(("config", _)) => Action::ShowConfig,
         Some(("media", _)) => Action::ServeMedia,
+        Some(("bench", _)) => Action::Bench,
         _ => Action::Serve,
     }
 }
 
 fn collect(matches: &ArgMatches, flags: &mut HashMap<String, String>) {
     for setting in manual::settings() {
-        if let Some(value) = matches.get_one::<String>(&setting.name) {
+        // Not every subcommand knows every flag.
+        if let Ok(Some(value)) = matches.try_get_one::<String>(&setting.name) {
             flags.insert(setting.name, value.clone());
         }
     }
@@ -89,6 +96,13 @@ fn command() -> Command {
         .args(manual::settings().into_iter().map(flag))
         .subcommand(config)
         .subcommand(media)
+        .subcommand(without_settings(load::cli::command()))
+}
+
+/// Settings are taken by this subcommand and those below it, but their help would bury the subcommand's own.
+fn without_settings(command: Command) -> Command {
+    let hidden = manual::settings().into_iter().map(|setting| flag(setting).global(false).hide(true));
+    command.args(hidden).mut_subcommands(without_settings)
 }
 
 fn flag(setting: manual::Setting) -> Arg {
@@ -123,6 +137,15 @@ mod tests {
         assert_eq!(parsed("livestream").unwrap().action, Action::Serve);
         assert_eq!(parsed("livestream media").unwrap().action, Action::ServeMedia);
         assert_eq!(parsed("livestream config --defaults").unwrap().action, Action::ShowDefaults);
+    }
+
+    #[test]
+    fn a_load_has_flags_of_its_own_and_takes_the_settings() {
+        let cli = parsed("livestream --port 1 bench sse --connections 7 --livekit-api-key k").unwrap();
+        assert_eq!(cli.action, Action::Bench);
+        assert_eq!((cli.flags["port"].as_str(), cli.flags["livekit_api_key"].as_str()), ("1", "k"));
+        let help = parsed("livestream bench sse --help").unwrap_err().to_string();
+        assert!(help.contains("--stalled") && !help.contains("--sweep-interval"), "{help}");
     }
 
     #[test]

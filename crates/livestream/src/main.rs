@@ -1,6 +1,7 @@
 //! The shipped program: configuration, wiring and shutdown. The only place that
 //! names concrete backends; what a stream is and does stands in other crates.
 
+mod bench;
 mod cli;
 mod config;
 mod logs;
@@ -50,6 +51,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let loaded = config::load(cli.flags, cli.file.as_deref()).map_err(Failure::Config)?;
     match cli.action {
         Action::ShowConfig => show(&loaded),
+        Action::Bench => bench(cli.bench.as_ref(), &loaded.config().map_err(Failure::Config)?),
         Action::ServeMedia => serve_media(&loaded.config().map_err(Failure::Config)?),
         Action::Serve | Action::ShowDefaults => serve(&loaded.config().map_err(Failure::Config)?),
     }
@@ -69,6 +71,11 @@ fn serve(config: &Config) -> Result<(), Failure> {
 fn serve_media(config: &Config) -> Result<(), Failure> {
     logs::start(&config.log);
     serve::run_media(config).map_err(Failure::Run)
+}
+
+fn bench(matches: Option<&clap::ArgMatches>, config: &Config) -> Result<(), Failure> {
+    let Some(matches) = matches else { return Ok(()) };
+    print(&bench::run(matches, config).map_err(Failure::Run)?).map_err(Failure::Run)
 }
 
 fn print(text: &str) -> anyhow::Result<()> {

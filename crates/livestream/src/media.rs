@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
-use media_server::{ApiKey, MediaServer, load_or_create_keys};
+use media_server::{ApiKey, MediaServer, load_keys, load_or_create_keys};
 use orchestrator::MediaSide;
 use rand::RngExt;
 use rooms::LiveKitHost;
@@ -112,6 +112,21 @@ fn key(config: &Embedded) -> anyhow::Result<ApiKey> {
     }
 }
 
+/// The media server that a program with this configuration would be running: where, and its key; or why that is not known.
+pub(crate) fn known(config: &Embedded, host: IpAddr) -> Result<load::MediaServer, String> {
+    let kept = || load_keys(&config.data_dir).map_err(|error| error.to_string());
+    let given = config.key.clone().map(|(key, secret)| ApiKey { key, secret });
+    let key = given.map_or_else(kept, |key| Ok(Some(key)))?;
+    let folder = config.data_dir.display();
+    let unknown = || {
+        format!(
+            "the media server's key is not known: give LIVEKIT_API_KEY and LIVEKIT_API_SECRET, or the server's DATA_DIR (there is no key in {folder})"
+        )
+    };
+    let ApiKey { key, secret } = key.ok_or_else(unknown)?;
+    Ok(load::MediaServer { url: format!("http://{}", reachable(SocketAddr::new(host, config.port))), key, secret })
+}
+
 /// The id in `data_dir`, made at the first start.
 fn media_id(data_dir: &Path) -> anyhow::Result<String> {
     let path = data_dir.join(ID_FILE);
@@ -135,7 +150,7 @@ fn random_id() -> String {
 }
 
 /// A server that listens on every address is reached on the loopback one.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

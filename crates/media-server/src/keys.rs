@@ -58,20 +58,27 @@ pub enum KeyError {
 /// The file is readable by its owner only. Two processes that start together agree on one key:
 /// the file is created only if it is not there.
 pub fn load_or_create_keys(data_dir: &Path) -> Result<ApiKey, KeyError> {
+    if let Some(key) = load_keys(data_dir)? {
+        return Ok(key);
+    }
     let path = data_dir.join(FILE);
     let io = |source| KeyError::Io { path: path.clone(), source };
-    match fs::read(&path) {
-        Ok(bytes) => parse(&path, &bytes),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            fs::create_dir_all(data_dir).map_err(io)?;
-            let made = generate();
-            match write_new(&path, &made) {
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => parse(&path, &fs::read(&path).map_err(io)?),
-                Err(e) => Err(io(e)),
-                Ok(()) => Ok(made),
-            }
-        }
+    fs::create_dir_all(data_dir).map_err(io)?;
+    let made = generate();
+    match write_new(&path, &made) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => parse(&path, &fs::read(&path).map_err(io)?),
         Err(e) => Err(io(e)),
+        Ok(()) => Ok(made),
+    }
+}
+
+/// The key kept in `data_dir`; `None`: there is none yet.
+pub fn load_keys(data_dir: &Path) -> Result<Option<ApiKey>, KeyError> {
+    let path = data_dir.join(FILE);
+    match fs::read(&path) {
+        Ok(bytes) => parse(&path, &bytes).map(Some),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(KeyError::Io { path, source }),
     }
 }
 

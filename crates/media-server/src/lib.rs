@@ -32,6 +32,6 @@ mod udp;
 mod webhook;
 
 pub use config::{Config, Limits, Timeouts};
-pub use keys::{ApiKey, KeyError, load_or_create_keys};
+pub use keys::{ApiKey, KeyError, load_keys, load_or_create_keys};
 pub use server::{MediaServer, StartError};
 pub use udp::BindError;

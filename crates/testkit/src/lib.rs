@@ -7,6 +7,7 @@
 
 mod livekit;
 mod livestream;
+mod nginx;
 mod participant;
 mod ports;
 mod process;
@@ -16,6 +17,7 @@ mod sse;
 
 pub use livekit::{LiveKitOptions, LiveKitServer};
 pub use livestream::{Answer, Livestream};
+pub use nginx::Nginx;
 pub use participant::Participant;
 pub use ports::{free_tcp_port, free_udp_port};
 pub use redis::RedisServer;

@@ -1,4 +1,4 @@
-//! The shipped program as a process, with a real Redis, a real LiveKit 1.13.5 (or its own media server) and LiveKit's own SDK as participants.
+//! The shipped program as a process, with a real Redis, a real LiveKit 1.13.5 (or its own media server), a real nginx and LiveKit's own SDK as participants.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod configuration;
@@ -6,6 +6,7 @@ mod durability;
 mod embedded_media;
 mod livekit_outage;
 mod livekit_restart;
+mod nginx;
 mod redis_outage;
 mod shutdown;
 mod two_instances;
