@@ -11,13 +11,17 @@ use rooms::{Tokens, WebhookVerifier};
 use sd_notify::NotifyState;
 use server::{AppState, Auth, MediaUrl, ServerConfig, SseEncoder};
 use store::{Durability, EmbeddedStore, RedisConfig, RedisStore, Store};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, LiveKit, StoreChoice};
 use crate::media::EmbeddedMedia;
 use crate::pages;
 use crate::signals::Signals;
+
+/// Connections that wait to be accepted: watchers who come back all at once must not have to ask twice, which takes
+/// them a second. The kernel's own limit (`net.core.somaxconn`) is 4,096.
+const BACKLOG: u32 = 4096;
 
 /// Runs until a signal.
 pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
@@ -46,7 +50,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let signals = Signals::listen().context("can't listen to signals")?;
     let recorder = server::install_metrics();
     // The port comes first: a second instance started by mistake must not touch the store.
-    let listener = bind(config.api.listen).await?;
+    let listener = bind(config.api.listen)?;
     let address = listener.local_addr()?;
     let media = media(config, address).await?;
     let (livekit, side) = match (&media, &config.livekit) {
@@ -122,8 +126,14 @@ fn tell_systemd(state: NotifyState<'_>) {
     }
 }
 
-async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
+fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().with_context(|| {
         let (host, port) = (address.ip(), address.port());
         format!("can't listen on HOST={host} PORT={port}")
     })

@@ -51,8 +51,10 @@ pub(crate) struct Seen {
     pub(crate) delays: Times,
     /// Events with a mark.
     pub(crate) delivered: u64,
-    /// Marks that were not higher than the one before.
+    /// Events with a lower mark than the one before.
     pub(crate) out_of_order: u64,
+    /// Events with the same mark as the one before: something else has changed.
+    pub(crate) repeated: u64,
     /// Bytes of the body, framing taken off.
     pub(crate) bytes: u64,
     /// Connections that the server has ended.
@@ -95,6 +97,7 @@ impl Crowd {
                 delays: Times::new(),
                 delivered: 0,
                 out_of_order: 0,
+                repeated: 0,
                 bytes: 0,
                 ended: 0,
             },
@@ -266,7 +269,8 @@ impl Seen {
     fn event(&mut self, event: &[u8], last: &mut u32, now: u64) {
         let Some(mark) = Mark::find(event) else { return };
         if mark.number <= *last {
-            self.out_of_order += 1;
+            let count = if mark.number == *last { &mut self.repeated } else { &mut self.out_of_order };
+            *count += 1;
             return;
         }
         *last = mark.number;

@@ -36,7 +36,7 @@ pub(crate) struct Outcome {
     pub(crate) refusal: Option<String>,
     /// Until the answer; with a rate from when the request was due.
     pub(crate) times: Times,
-    /// From the first request to the last answer.
+    /// From the first request to the last answer; with a rate until the next one would be due.
     pub(crate) elapsed: Duration,
 }
 
@@ -62,7 +62,9 @@ pub(crate) fn run(
             all.merge(part);
         }
     });
-    all.elapsed = Duration::from_nanos(clock.now() - begun);
+    // The pause after the last request belongs to it too.
+    let at_this_rate = pace.rate.map_or(0.0, |rate| (all.answered + all.refused) as f64 / rate);
+    all.elapsed = Duration::from_nanos(clock.now() - begun).max(Duration::from_secs_f64(at_this_rate));
     match shared.broken.into_inner() {
         Ok(Some(error)) => Err(error),
         _ => Ok(all),

@@ -63,8 +63,10 @@ pub struct SseReport {
     pub superseded: u64,
     /// Events that did not come, and nothing newer either.
     pub lost: u64,
-    /// Events that came after a newer one, or twice.
+    /// Events that came after a newer one.
     pub out_of_order: u64,
+    /// Events with a change that had come before: somebody else has changed the topic too, or it was sent twice.
+    pub repeated: u64,
     /// Subscriptions that the server ended.
     pub ended: usize,
     /// From sending a change to its arrival at a subscriber.
@@ -154,6 +156,7 @@ pub fn watch(
         superseded: reached.saturating_sub(delivered),
         lost: expected.saturating_sub(reached),
         out_of_order: crowd.seen.out_of_order,
+        repeated: crowd.seen.repeated,
         ended: crowd.seen.ended,
         delay: crowd.seen.delays.quantiles(),
         change: changes.times.quantiles(),
@@ -215,6 +218,9 @@ impl SseReport {
         lines.add("superseded by a newer state", self.superseded);
         lines.add("lost", self.lost);
         lines.add("out of order", self.out_of_order);
+        if self.repeated > 0 {
+            lines.add("with other changes", self.repeated);
+        }
         lines.add("ended by the server", self.ended);
         lines.add("delay until an event is there", &self.delay);
         match &self.server {
