@@ -96,7 +96,7 @@ impl RequestReport {
     pub(crate) fn lines(&self, what: &str) -> Lines {
         let mut lines = Lines::default();
         lines.add(what, format!("{} over {} connections, {:.1} a second", self.answered, self.connections, self.rate));
-        lines.add("answered in", &self.time);
+        lines.add("answered in", self.time);
         if let Some(refusal) = &self.refusal {
             lines.add("refused", format!("{}, the first: {refusal}", self.refused));
         }

@@ -211,7 +211,7 @@ impl SseReport {
     pub(crate) fn lines(&self) -> Lines {
         let mut lines = Lines::default();
         lines.add("subscribers", format!("{} on {} streams", self.connections, self.topics));
-        lines.add("opened in", &self.opening);
+        lines.add("opened in", self.opening);
         lines.add("changes", format!("{}, {:.1} a second, each answered in {}", self.changes, self.rate, self.change));
         lines.add("events expected", self.expected);
         lines.add("delivered", format!("{}, of {:.0} bytes", self.delivered, self.bytes_per_event));
@@ -222,7 +222,7 @@ impl SseReport {
             lines.add("with other changes", self.repeated);
         }
         lines.add("ended by the server", self.ended);
-        lines.add("delay until an event is there", &self.delay);
+        lines.add("delay until an event is there", self.delay);
         match &self.server {
             Some(server) => server.lines(&mut lines),
             None => lines.add("server", "its process can't be seen: give --pid, or run as its user"),
