@@ -1,10 +1,10 @@
 # One word for everything; the work is done by scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check lint bench simulate dist
+.PHONY: help build run test check lint bench simulate reliability dist
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 build: ## The shipped program: target/release/livestream
 	scripts/build
@@ -29,3 +29,6 @@ dist: ## A release in dist/: stripped program, archive, Debian package, checksum
 
 simulate: ## 10,000 plays of everything that can go wrong (SEEDS, FIRST_SEED)
 	scripts/simulate
+
+reliability: ## Everything that can fail does, and docs/reliability.md tells what was seen
+	scripts/reliability

@@ -16,7 +16,9 @@ pub(crate) fn start(log: &Log) {
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    // A line that can't be written is lost. By default it would be complained of on standard error,
+    // and where that is a file on a full disk, the complaint ends the thread that had something to say.
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).log_internal_errors(false);
     let started = if json { lines.json().flatten_event(true).try_init() } else { lines.with_ansi(terminal).try_init() };
     if started.is_err() {
         tracing::debug!("logging was started before");

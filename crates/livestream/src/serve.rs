@@ -1,6 +1,7 @@
 //! Serving: the parts are put together, run until a signal, and are taken apart in order.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use orchestrator::{JobSettings, MediaSide, Orchestrator, Parts};
 use rooms::{Tokens, WebhookVerifier};
 use sd_notify::NotifyState;
 use server::{AppState, Auth, MediaUrl, ServerConfig, SseEncoder};
-use store::{Durability, EmbeddedStore, RedisConfig, RedisStore, Store};
+use store::{Durability, EmbeddedStore, ErrorKind, RedisConfig, RedisStore, Store};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +23,9 @@ use crate::signals::Signals;
 /// Connections that wait to be accepted: watchers who come back all at once must not have to ask twice, which takes
 /// them a second. The kernel's own limit (`net.core.somaxconn`) is 4,096.
 const BACKLOG: u32 = 4096;
+
+/// What a request may take in the store, besides one call to LiveKit.
+const FOR_THE_STORE: Duration = Duration::from_millis(450);
 
 /// Runs until a signal.
 pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
@@ -144,7 +148,11 @@ async fn open(choice: &StoreChoice) -> anyhow::Result<Arc<dyn Store>> {
         StoreChoice::Embedded(folder) => {
             let path = folder.clone();
             let store = tokio::task::spawn_blocking(move || EmbeddedStore::open(&path)).await?;
-            Ok(Arc::new(store.with_context(|| format!("can't use DATA_DIR={}", folder.display()))?))
+            Ok(Arc::new(store.map_err(|error| {
+                let advice = advice(error.kind);
+                anyhow::Error::new(error)
+                    .context(format!("can't use DATA_DIR={}: {advice}", absolute(folder).display()))
+            })?))
         }
         StoreChoice::Redis { url, prefix } => {
             let config = RedisConfig { url: url.clone(), prefix: prefix.clone() };
@@ -163,6 +171,23 @@ async fn open(choice: &StoreChoice) -> anyhow::Result<Arc<dyn Store>> {
             Ok(Arc::new(store))
         }
     }
+}
+
+/// What the operator can do about a data folder that can't be used.
+fn advice(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Corrupt => {
+            "streams.redb in it is damaged; put a backup in its place, or move it away to begin without streams"
+        }
+        ErrorKind::Full => "nothing can be written there; make room, or make it writable",
+        ErrorKind::Misconfigured => "it must be a folder that this user may write to, and this process's own",
+        ErrorKind::Unavailable => "reading or writing there fails",
+    }
+}
+
+/// A relative path helps nobody who does not know where the program was started.
+fn absolute(folder: &Path) -> PathBuf {
+    std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
 }
 
 fn parts(config: &Config, livekit: &LiveKit, side: MediaSide, store: Arc<dyn Store>) -> anyhow::Result<Parts> {
@@ -186,6 +211,11 @@ fn parts(config: &Config, livekit: &LiveKit, side: MediaSide, store: Arc<dyn Sto
     })
 }
 
+/// Below 2 s as long as nobody asks for more patience with LiveKit.
+fn answer_within(livekit_timeout: Duration) -> Duration {
+    (livekit_timeout + FOR_THE_STORE).max(ServerConfig::default().answer_within)
+}
+
 fn server_config(config: &Config, livekit: &LiveKit, embedded: bool) -> ServerConfig {
     let api = &config.api;
     let public = livekit.public_url.as_ref().map(rooms::LiveKitHost::ws_url);
@@ -200,6 +230,7 @@ fn server_config(config: &Config, livekit: &LiveKit, embedded: bool) -> ServerCo
         sse_heartbeat: api.sse_heartbeat,
         sse_max_age: api.sse_max_age,
         write_timeout: api.sse_write_timeout,
+        answer_within: answer_within(config.media.timeout),
         shutdown_timeout: api.shutdown_timeout,
         ..ServerConfig::default()
     }

@@ -34,6 +34,8 @@ pub struct ServerConfig {
     pub write_timeout: Duration,
     /// A request's head, and its body, must have arrived within this; idle connections are kept as long.
     pub read_timeout: Duration,
+    /// A request that is not answered by then, counted from the end of its body, is answered 503. Webhooks aside.
+    pub answer_within: Duration,
     /// Most bytes of a request body, the webhook's aside.
     pub body_limit: usize,
     /// Most bytes of a webhook.
@@ -56,6 +58,7 @@ impl Default for ServerConfig {
             sse_max_age: Duration::from_secs(3600),
             write_timeout: Duration::from_secs(30),
             read_timeout: Duration::from_secs(65),
+            answer_within: Duration::from_millis(1950),
             body_limit: 64 * 1024,
             webhook_limit: 1024 * 1024,
             shutdown_timeout: Duration::from_secs(10),

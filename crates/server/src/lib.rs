@@ -9,6 +9,7 @@ mod api;
 mod body;
 mod client;
 mod config;
+mod deadline;
 mod edge;
 mod extract;
 mod guard;

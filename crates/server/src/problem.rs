@@ -154,6 +154,18 @@ impl Problem {
         details.into()
     }
 
+    /// 503: store and LiveKit took too long together.
+    pub(crate) fn late() -> Self {
+        let mut details = Details::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "no_answer_in_time",
+            "No answer in time",
+            "store and LiveKit are too slow; what was asked for may still be done: look, or ask again",
+        );
+        details.retry_after = Some(LATER);
+        details.into()
+    }
+
     /// 500 after a panic, whose text is in the log only.
     pub(crate) fn internal() -> Self {
         let detail = "something went wrong here; the request id leads to it in the log";

@@ -18,6 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::config::{AllowedOrigins, ServerConfig};
+use crate::deadline::DeadlineLayer;
 use crate::edge::EdgeLayer;
 use crate::guard::GuardLayer;
 use crate::limits;
@@ -80,6 +81,7 @@ pub fn app(state: AppState, extra: Option<Router>) -> Router {
         .layer(
             ServiceBuilder::new()
                 .layer(EdgeLayer(state.clone()))
+                .layer(DeadlineLayer(state.config.answer_within))
                 .layer(option_layer(cors(&state.config)))
                 .layer(GuardLayer(state.clone())),
         )

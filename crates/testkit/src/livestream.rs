@@ -32,6 +32,7 @@ pub struct Livestream {
     process: Option<ServerProcess>,
     binary: PathBuf,
     environment: Vec<(String, String)>,
+    wrapper: Vec<String>,
     port: u16,
     folder: TempDir,
     client: Client,
@@ -46,6 +47,7 @@ impl Livestream {
             process: None,
             binary: PathBuf::from(binary),
             environment: Vec::new(),
+            wrapper: Vec::new(),
             port: free_tcp_port(),
             folder: tempfile::tempdir().expect("a temporary folder"),
             // A pooled connection could belong to a process that has been killed since.
@@ -64,6 +66,11 @@ impl Livestream {
     pub fn set(&mut self, name: &str, value: impl ToString) {
         self.environment.retain(|(known, _)| known != name);
         self.environment.push((name.to_owned(), value.to_string()));
+    }
+
+    /// From the next start on it is started by `words`, which must become it (`exec`) with the words that follow.
+    pub fn set_wrapper(&mut self, words: &[&str]) {
+        self.wrapper = words.iter().map(|&word| word.to_owned()).collect();
     }
 
     /// Starts it and waits until it is ready.
@@ -189,7 +196,14 @@ impl Livestream {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.binary);
+        let mut command = match self.wrapper.split_first() {
+            Some((first, rest)) => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(&self.binary);
+                command
+            }
+            None => Command::new(&self.binary),
+        };
         // Nothing of the caller's own settings may reach it.
         let path = std::env::var_os("PATH").unwrap_or_default();
         command.env_clear().env("PATH", path).current_dir(self.folder.path()).args(arguments);

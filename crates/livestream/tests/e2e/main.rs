@@ -4,6 +4,7 @@
 mod configuration;
 mod durability;
 mod embedded_media;
+mod faults;
 mod livekit_outage;
 mod livekit_restart;
 mod nginx;

@@ -33,9 +33,7 @@ pub(crate) async fn livekit_for(instances: &mut [&mut Livestream], webhooks: Web
     };
     let livekit = LiveKitServer::start(LiveKitOptions { webhook_urls: urls, ..Default::default() }).await?;
     for instance in instances {
-        instance.set("LIVEKIT_HOST", livekit.http_url());
-        instance.set("LIVEKIT_API_KEY", &livekit.options().api_key);
-        instance.set("LIVEKIT_API_SECRET", &livekit.options().api_secret);
+        point_at(instance, &livekit);
     }
     Some(livekit)
 }
@@ -43,6 +41,13 @@ pub(crate) async fn livekit_for(instances: &mut [&mut Livestream], webhooks: Web
 /// Points an instance at a Redis.
 pub(crate) fn on_redis(instance: &mut Livestream, redis: &RedisServer) {
     instance.set("REDIS_URL", redis.url());
+}
+
+/// Points an instance at a LiveKit.
+pub(crate) fn point_at(instance: &mut Livestream, livekit: &LiveKitServer) {
+    instance.set("LIVEKIT_HOST", livekit.http_url());
+    instance.set("LIVEKIT_API_KEY", &livekit.options().api_key);
+    instance.set("LIVEKIT_API_SECRET", &livekit.options().api_secret);
 }
 
 /// LiveKit's own API, to look at what is really there.

@@ -1,7 +1,7 @@
 //! The one writer: groups what waits into one transaction, and makes it visible once it is durable.
 //!
 //! While a group is being synced the next one collects in a bounded queue;
-//! when that is full a caller waits, and fails after two seconds.
+//! when that is full a caller waits, and fails within two seconds.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -25,7 +25,7 @@ use super::state::{Fading, Overlay};
 const QUEUE: usize = 1024;
 /// Most steps synced together.
 const MAX_GROUP: usize = 256;
-const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+const ANSWER_WITHIN: Duration = Duration::from_millis(1900);
 
 pub(super) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -82,10 +82,10 @@ impl Writer {
         self.ask("swap_memo", |answer| Request::SwapMemo(Box::new(request), answer)).await
     }
 
-    /// Whether [`close`](Self::close) has not been called.
+    /// Whether [`close`](Self::close) has not been called, and the thread still takes steps.
     pub(super) fn is_open(&self) -> bool {
         match self {
-            Self::Thread { queue, .. } => queue.lock().is_some(),
+            Self::Thread { queue, .. } => queue.lock().as_ref().is_some_and(|queue| !queue.is_closed()),
             Self::Inline(core) => core.lock().is_some(),
         }
     }

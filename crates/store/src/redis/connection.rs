@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use crate::{ErrorKind, Partition, StoreError};
 
+use super::away::Away;
 use super::errors::failed;
 use super::script::Script;
 use super::{address, probe};
@@ -44,6 +45,7 @@ const CLUSTER_PAUSES: (u64, u64) = (10, 200);
 pub(super) struct Link {
     nodes: Vec<ConnectionInfo>,
     wire: Wire,
+    away: Away,
 }
 
 #[derive(Clone)]
@@ -60,7 +62,7 @@ impl Link {
             provide_encryption();
         }
         let wire = if probe::is_cluster(&nodes).await? { cluster(&nodes).await? } else { single(&nodes)? };
-        Ok(Self { nodes, wire })
+        Ok(Self { nodes, wire, away: Away::default() })
     }
 
     /// Whether it is a cluster.
@@ -85,10 +87,31 @@ impl Link {
         &self.nodes
     }
 
+    /// Asks whether Redis is there, whatever is known. All calls to a server that is not are refused at
+    /// once from then on; of a cluster other nodes may well be there.
+    pub(super) async fn ping(&self) -> Result<(), StoreError> {
+        let answer = within("ping", self.route(SingleNodeRoutingInfo::Random, redis::cmd("PING"))).await;
+        let answer = answer.map(|_: Ignored| ());
+        if !self.is_cluster() {
+            self.away.pinged(answer.as_ref().copied());
+        }
+        answer
+    }
+
+    /// A call and its deadline.
+    async fn call<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = RedisResult<T>>,
+    ) -> Result<T, StoreError> {
+        self.away.check(operation)?;
+        within(operation, call).await
+    }
+
     /// One command with a key, one round trip.
     pub(super) async fn command<T: FromRedisValue>(&self, operation: &'static str, cmd: Cmd) -> Result<T, StoreError> {
         let mut wire = self.wire.clone();
-        within(operation, async move { cmd.query_async(&mut wire).await }).await
+        self.call(operation, async move { cmd.query_async(&mut wire).await }).await
     }
 
     /// A command without a key, to any node that answers.
@@ -123,7 +146,7 @@ impl Link {
             for (_, cmd) in commands {
                 pipeline.add_command(cmd);
             }
-            return within(operation, run(self.wire.clone(), pipeline, script)).await;
+            return self.call(operation, run(self.wire.clone(), pipeline, script)).await;
         }
         let count = commands.len();
         let mut groups: BTreeMap<Partition, (Vec<usize>, Pipeline)> = BTreeMap::new();
@@ -136,7 +159,8 @@ impl Link {
             let values: Vec<T> = run(self.wire.clone(), pipeline, script).await?;
             Ok::<_, RedisError>(places.into_iter().zip(values).collect::<Vec<_>>())
         });
-        let mut answers: Vec<(usize, T)> = within(operation, try_join_all(runs)).await?.into_iter().flatten().collect();
+        let mut answers: Vec<(usize, T)> =
+            self.call(operation, try_join_all(runs)).await?.into_iter().flatten().collect();
         debug_assert_eq!(answers.len(), count, "an answer to each command");
         answers.sort_unstable_by_key(|(at, _)| *at);
         Ok(answers.into_iter().map(|(_, value)| value).collect())
@@ -167,7 +191,7 @@ impl Link {
                 answer => answer,
             }
         };
-        within(operation, run).await
+        self.call(operation, run).await
     }
 
     async fn routed<T: FromRedisValue>(
@@ -176,17 +200,17 @@ impl Link {
         route: SingleNodeRoutingInfo,
         cmd: Cmd,
     ) -> Result<T, StoreError> {
-        let wire = self.wire.clone();
-        let run = async move {
-            match wire {
-                Wire::Single(mut manager) => cmd.query_async(&mut manager).await,
-                Wire::Cluster(mut cluster) => {
-                    let value = cluster.route_command(cmd, RoutingInfo::SingleNode(route)).await?;
-                    Ok(from_redis_value(value.extract_error()?)?)
-                }
+        self.call(operation, self.route(route, cmd)).await
+    }
+
+    async fn route<T: FromRedisValue>(&self, route: SingleNodeRoutingInfo, cmd: Cmd) -> RedisResult<T> {
+        match self.wire.clone() {
+            Wire::Single(mut manager) => cmd.query_async(&mut manager).await,
+            Wire::Cluster(mut cluster) => {
+                let value = cluster.route_command(cmd, RoutingInfo::SingleNode(route)).await?;
+                Ok(from_redis_value(value.extract_error()?)?)
             }
-        };
-        within(operation, run).await
+        }
     }
 }
 

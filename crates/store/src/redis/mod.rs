@@ -5,6 +5,7 @@
 //! business of [`connection`] and, for notices, [`notices`] and [`subscription`].
 
 mod address;
+mod away;
 mod clock;
 mod commit;
 mod connection;
@@ -37,7 +38,7 @@ use crate::{
 };
 
 use clock::Clock;
-use connection::{Ignored, Link};
+use connection::Link;
 use layout::Layout;
 use notices::Notices;
 use script::Scripts;
@@ -185,7 +186,7 @@ impl Store for RedisStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.check_open("ping")?;
-        self.link.anywhere::<Ignored>("ping", redis::cmd("PING")).await.map(drop)
+        self.link.ping().await
     }
 
     async fn load(&self, id: &StreamId, concern: Concern<'_>) -> Result<Loaded, StoreError> {

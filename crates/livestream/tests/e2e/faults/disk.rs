@@ -1,0 +1,169 @@
+//! The embedded store's disk is full, takes nothing, is read-only, or has lost or changed what was on it.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use testkit::{LiveKitOptions, LiveKitServer, Livestream, skip};
+use tokio::time::sleep;
+
+use super::callers::Book;
+use super::report;
+use super::scene::{Scene, assert_kept, quick_instance};
+use crate::world::{api_of, create, point_at};
+
+const OUTAGE: Duration = Duration::from_secs(3);
+const FILE: &str = "streams.redb";
+/// Room for the store and its log of changes, and not much more.
+const SMALL: &str = "size=4m";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_happens_to_the_disk_what_was_acknowledged_is_there() {
+    let (mut first, mut second) = (quick_instance(), quick_instance());
+    let webhook_urls = vec![first.url("/webhook"), second.url("/webhook")];
+    let Some(livekit) = LiveKitServer::start(LiveKitOptions { webhook_urls, ..Default::default() }).await else {
+        return;
+    };
+    point_at(&mut first, &livekit);
+    point_at(&mut second, &livekit);
+    tokio::join!(full(first, api_of(&livekit)), unwritable(second, api_of(&livekit)));
+}
+
+/// A disk that somebody else fills up.
+async fn full(mut one: Livestream, api: rooms::LiveKit) {
+    let Some(alone) = mount_namespace() else { return };
+    fs::create_dir(one.folder().join("data")).unwrap();
+    let script = format!("mount -t tmpfs -o {SMALL} tmpfs data && exec \"$0\" \"$@\"");
+    one.set_wrapper(&[alone, &["sh", "-c", &script]].concat());
+    one.start().await;
+    let data = seen_by(&one).join("data");
+    let mut scene = Scene::open("diskfull", &[&one], &api).await;
+    scene.begin();
+    fill(&data.join("filler"));
+    scene.lose_a_room().await;
+    sleep(OUTAGE).await;
+    fs::remove_file(data.join("filler")).unwrap();
+    scene.end();
+    let book = scene.settle(31, "the disk of the embedded store is full for 3 s", &[&one]).await;
+    // The disk goes with the process: what is on it is kept by hand.
+    let file = fs::read(data.join(FILE)).unwrap();
+    restart_with(one, Some(file), &book).await;
+}
+
+/// Every write is refused, as by a disk that the system has made read-only.
+async fn unwritable(mut one: Livestream, api: rooms::LiveKit) {
+    one.set_wrapper(&["sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
+    one.start().await;
+    let mut scene = Scene::open("unwritable", &[&one], &api).await;
+    scene.begin();
+    limit_files(&one, "0:unlimited");
+    scene.lose_a_room().await;
+    sleep(OUTAGE).await;
+    limit_files(&one, "unlimited:unlimited");
+    scene.end();
+    let book = scene.settle(32, "the disk takes no write at all for 3 s, not even of the log", &[&one]).await;
+    restart_with(one, None, &book).await;
+}
+
+/// Killed and started again, on this file if one is given: everything acknowledged is there.
+async fn restart_with(mut one: Livestream, file: Option<Vec<u8>>, book: &Book) {
+    one.kill();
+    if let Some(file) = file {
+        fs::write(one.folder().join("data").join(FILE), file).unwrap();
+    }
+    one.set_wrapper(&[]);
+    one.start().await;
+    assert_kept(&one, book).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_can_not_be_used_is_named_with_what_to_do_and_nothing_new_is_begun() {
+    let mut one = quick_instance();
+    let Some(livekit) = LiveKitServer::start(LiveKitOptions::default()).await else { return };
+    point_at(&mut one, &livekit);
+    let mut one = one.started().await;
+    for name in ["gold", "silver"] {
+        create(&one, name).await;
+    }
+    one.kill();
+    let path = one.folder().join("data").join(FILE);
+    let whole = fs::read(&path).unwrap();
+    let changed = |step: usize| {
+        let mut bytes = whole.clone();
+        bytes.iter_mut().skip(100).step_by(step).for_each(|byte| *byte ^= 0xff);
+        bytes
+    };
+    let damages: [(&str, Vec<u8>); 6] = [
+        ("the file is empty", Vec::new()),
+        ("the file ends half-way", whole[..whole.len() / 2].to_vec()),
+        ("the last 4 KiB of the file are missing", whole[..whole.len() - 4096].to_vec()),
+        ("the file is all zeros", vec![0; whole.len()]),
+        ("one byte in a thousand of the file is another", changed(1000)),
+        ("another program's file", b"SQLite format 3\0 and more of it, long enough to have a header".repeat(99)),
+    ];
+    for (place, (damage, bytes)) in damages.iter().enumerate() {
+        fs::write(&path, bytes).unwrap();
+        let (code, text) = one.run(&[]);
+        assert_eq!(code, Some(1), "{damage}: {text}");
+        assert!(text.contains(FILE) && text.contains("backup"), "{damage}: {text}");
+        assert!(path.is_file(), "{damage}: the file is gone");
+        report::refusal(u32::try_from(place).unwrap(), damage, last_line(&text));
+    }
+    fs::write(&path, &whole).unwrap();
+    refused_read_only(&mut one);
+    one.start().await;
+    let list = one.get("/streams").await.body;
+    assert_eq!(list.as_array().map(Vec::len), Some(2), "{list}");
+}
+
+fn refused_read_only(one: &mut Livestream) {
+    let Some(alone) = mount_namespace() else { return };
+    let script = "mount --bind data data && mount -o remount,bind,ro data && exec \"$0\" \"$@\"";
+    one.set_wrapper(&[alone, &["sh", "-c", script]].concat());
+    let (code, text) = one.run(&[]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("DATA_DIR") && text.contains("writ"), "{text}");
+    report::refusal(90, "the folder is read-only", last_line(&text));
+    one.set_wrapper(&[]);
+}
+
+fn last_line(text: &str) -> &str {
+    text.lines().last().unwrap_or_default()
+}
+
+/// What starts a process whose mounts nobody else sees, and that are gone with it.
+fn mount_namespace() -> Option<&'static [&'static str]> {
+    const WAYS: [&[&str]; 2] = [&["unshare", "-m"], &["unshare", "-r", "-m"]];
+    let works = |way: &&&[&str]| {
+        let tried = Command::new(way[0]).args(&way[1..]).args(["mount", "-t", "tmpfs", "tmpfs", "/mnt"]).output();
+        tried.is_ok_and(|output| output.status.success())
+    };
+    let found = WAYS.iter().find(works).copied();
+    if found.is_none() {
+        skip("this system lets nobody mount (`unshare -r -m`): a full and a read-only disk can't be tried");
+    }
+    found
+}
+
+/// The folder of an instance, as the instance itself sees it.
+fn seen_by(one: &Livestream) -> PathBuf {
+    let folder = one.folder().strip_prefix("/").unwrap();
+    Path::new("/proc").join(one.id().to_string()).join("root").join(folder)
+}
+
+/// Writes until there is no room for one byte more.
+fn fill(path: &Path) {
+    let mut file = File::create(path).unwrap();
+    for size in [65_536, 1] {
+        while file.write_all(&vec![0; size]).is_ok() {}
+    }
+}
+
+/// How much a file of the instance may hold, as `soft:hard`.
+fn limit_files(one: &Livestream, limit: &str) {
+    let pid = one.id().to_string();
+    let done = Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={limit}")]).status().unwrap();
+    assert!(done.success(), "prlimit --fsize={limit}");
+}
