@@ -129,6 +129,20 @@ class Settings(unittest.TestCase):
         self.assertFalse(named - settings)
 
 
+class Compose(unittest.TestCase):
+    def test_nginx_gets_the_recipe_with_the_names_of_the_network(self):
+        compose = yaml.safe_load((DEPLOY / "docker/compose.yaml").read_text())
+        command = compose["services"]["nginx"]["command"][2]
+        script = command.split(" /recipe/")[0].replace("$$", "$")
+        recipe = str(DEPLOY / "nginx/livestream.conf")
+        made = subprocess.run(["sh", "-c", f"{script} {recipe}"], capture_output=True, text=True, check=True).stdout
+        self.assertNotIn("127.0.0.1:", made)
+        for name in ("livestream-a:3000", "livestream-b:3000", "livekit:7880"):
+            self.assertIn(f"server {name};", made)
+            self.assertIn(name.split(":")[0], compose["services"])
+        self.assertIn("listen 8080;", made)
+
+
 class Systemd(unittest.TestCase):
     def test_exposure_is_low(self):
         unit = DEPLOY / "systemd/livestream.service"
