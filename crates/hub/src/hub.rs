@@ -1,5 +1,6 @@
 //! The hub as others use it.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::error::HubError;
 use crate::lobby::{self, LobbySubscription};
 use crate::registry::{HubSettings, Shared};
 use crate::slots::{LEAVING_GROUPS, wake};
+use crate::sockets::{HandOver, SocketSettings, Sockets, Source};
 use crate::topic::{self, Position, Subscription};
 
 /// Live fan-out of what one store publishes. A clone is the same hub.
@@ -78,15 +80,43 @@ impl Hub {
         Ok(lobby::open(&self.shared, lease, limit))
     }
 
+    /// Starts the thread that serves handed-over sockets. A second call changes nothing.
+    pub fn open_sockets(&self, settings: SocketSettings) -> io::Result<()> {
+        if self.shared.sockets.get().is_none() {
+            // Whoever was quicker is served by; the thread of whoever was not ends at once.
+            let _ = self.shared.sockets.set(Sockets::start(settings)?);
+        }
+        Ok(())
+    }
+
+    /// Whether a socket could be handed over now. If not, its connection has to be served otherwise.
+    pub fn takes_sockets(&self) -> bool {
+        self.shared.sockets.get().is_some_and(Sockets::are_open)
+    }
+
+    /// Hands over a socket whose reader gets what `source` is subscribed to.
+    pub fn hand_over(&self, hand_over: HandOver, source: impl Into<Source>) {
+        match self.shared.sockets.get() {
+            Some(sockets) => sockets.hand_over(hand_over, source.into()),
+            None => tracing::error!("a socket was handed over to nobody and is closed"),
+        }
+    }
+
     /// Refuses new subscribers and ends the present ones, spread over `spread`; done as soon as nobody is left.
     pub async fn drain(&self, spread: Duration) {
         self.shared.draining.store(true, Ordering::Relaxed);
         for group in 1..=LEAVING_GROUPS {
             self.shared.leave_below.store(group, Ordering::Relaxed);
             self.wake_leaving(group);
+            if let Some(sockets) = self.shared.sockets.get() {
+                sockets.leave(group);
+            }
             if self.is_deserted() {
                 // Whoever was let in a moment ago and has not begun yet ends at once.
                 self.shared.leave_below.store(LEAVING_GROUPS, Ordering::Relaxed);
+                if let Some(sockets) = self.shared.sockets.get() {
+                    sockets.leave(LEAVING_GROUPS);
+                }
                 return;
             }
             sleep(spread / u32::from(LEAVING_GROUPS)).await;
@@ -98,13 +128,16 @@ impl Hub {
         let topics = self.shared.topics.lock();
         HubStats {
             topics: topics.len(),
-            subscribers: topics.values().map(|topic| topic.inner.lock().slots.len()).sum(),
+            subscribers: topics.values().map(|topic| topic.inner.lock().subscribers()).sum(),
             lobby_subscribers: self.shared.lobby.subscribers(),
         }
     }
 
-    /// Ends its tasks and waits for them. Subscribers are told nothing more.
+    /// Ends its tasks and waits for them. Subscribers are told nothing more; handed-over sockets end.
     pub async fn close(&self) {
+        if let Some(sockets) = self.shared.sockets.get() {
+            sockets.close().await;
+        }
         self.shared.cancel.cancel();
         self.shared.tasks.close();
         self.shared.tasks.wait().await;

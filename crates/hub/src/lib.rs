@@ -6,8 +6,12 @@
 //! to overflow: whoever is slow skips to the newest. A state is encoded once
 //! per version and view, and the bytes are shared.
 //!
-//! The hub knows no routes, no HTTP and no LiveKit, and it decides nothing
-//! about streams: it repeats what the store publishes.
+//! A reader is either polled by whoever serves its connection ([`Subscription`]),
+//! or its socket is handed over to a thread that serves all of them
+//! ([`Hub::hand_over`]). Both read the same registry.
+//!
+//! The hub knows no routes, no HTTP but the chunks of an event stream, and no
+//! LiveKit, and it decides nothing about streams: it repeats what the store publishes.
 
 mod dispatch;
 mod encode;
@@ -16,6 +20,7 @@ mod hub;
 mod lobby;
 mod registry;
 mod slots;
+mod sockets;
 mod topic;
 
 pub use encode::{Encoder, Shape};
@@ -23,4 +28,5 @@ pub use error::HubError;
 pub use hub::{Hub, HubStats};
 pub use lobby::LobbySubscription;
 pub use registry::HubSettings;
+pub use sockets::{HandOver, SocketSettings, Source};
 pub use topic::{Position, Subscription};

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use domain::StreamId;
@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::encode::Encoder;
 use crate::lobby::Lobby;
 use crate::slots::wake;
+use crate::sockets::Sockets;
 use crate::topic::{Topic, Trust};
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -48,6 +49,8 @@ pub(crate) struct Shared {
     /// Topics without subscribers, the longest idle first.
     idle: Mutex<VecDeque<(Instant, Arc<Topic>)>>,
     pub(crate) lobby: Lobby,
+    /// Serves handed-over sockets, once that was asked for.
+    pub(crate) sockets: OnceLock<Sockets>,
     /// Bounds the readings after a gap.
     pub(crate) reads: Semaphore,
     pub(crate) tasks: TaskTracker,
@@ -99,6 +102,7 @@ impl Shared {
         Self {
             reads: Semaphore::new(settings.concurrent_reads.max(1)),
             lobby: Lobby::new(settings.lobby_interval),
+            sockets: OnceLock::new(),
             store,
             encoder,
             settings,

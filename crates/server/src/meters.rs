@@ -47,9 +47,17 @@ fn describe() {
     describe_counter!("livestream_http_requests_total", "Requests by route, method and status");
     describe_histogram!("livestream_http_request_duration_seconds", "Time to the response head, by route and method");
     describe_gauge!("livestream_http_requests_in_flight", "Requests without a response head yet");
-    describe_gauge!("livestream_sse_connections", "Open event streams by topic");
-    describe_counter!("livestream_sse_events_total", "Events sent by topic");
-    describe_counter!("livestream_sse_closed_total", "Ended event streams by topic and reason");
+    describe_gauge!("livestream_sse_connections", "Open event streams by topic and path: handed_over or body");
+    describe_counter!("livestream_sse_events_total", "Events sent by topic and path");
+    describe_counter!("livestream_sse_closed_total", "Ended event streams by topic, path and reason");
+    describe_counter!(
+        "livestream_sse_writes_total",
+        "Writes to handed-over sockets of which the kernel took a part or nothing"
+    );
+    describe_counter!("livestream_sse_skipped_states_total", "States that slow readers were not sent for newer ones");
+    describe_counter!("livestream_sse_heartbeats_total", "Comments sent to idle handed-over sockets");
+    describe_histogram!("livestream_sse_turn_duration_seconds", "Turns of the thread of handed-over sockets");
+    describe_counter!("livestream_sse_panics_total", "Panics of that thread, each of which ended all its connections");
     describe_counter!("livestream_webhooks_total", "Webhooks by event and verdict");
 }
 
@@ -149,11 +157,10 @@ fn method_index(method: &Method) -> usize {
 
 impl SseMeters {
     fn new(topic: &'static str) -> Self {
-        let closed =
-            |reason: &'static str| counter!("livestream_sse_closed_total", "topic" => topic, "reason" => reason);
+        let closed = |reason: &'static str| counter!("livestream_sse_closed_total", "topic" => topic, "path" => "body", "reason" => reason);
         Self {
-            connections: gauge!("livestream_sse_connections", "topic" => topic),
-            events: counter!("livestream_sse_events_total", "topic" => topic),
+            connections: gauge!("livestream_sse_connections", "topic" => topic, "path" => "body"),
+            events: counter!("livestream_sse_events_total", "topic" => topic, "path" => "body"),
             closed_by_us: closed("over"),
             closed_by_reader: closed("reader"),
             aged: closed("age"),

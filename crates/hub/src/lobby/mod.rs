@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::registry::Shared;
 use crate::slots::{SlotKey, Slots, random_group, wake};
+use crate::sockets::FeedKey;
 use crate::topic::Trust;
 
 use self::state::{LobbyState, Next};
@@ -38,6 +39,10 @@ struct Inner {
     /// Something was missed while a reading was under way.
     missed: bool,
     slots: Slots,
+    /// Subscriptions among the slots that each serve all handed-over sockets of a limit.
+    feeds: usize,
+    /// Subscribers whose sockets were handed over.
+    sockets: usize,
     leases: usize,
     idle_since: Instant,
     refreshing: bool,
@@ -50,6 +55,8 @@ impl Lobby {
             state: LobbyState::default(),
             missed: false,
             slots: Slots::default(),
+            feeds: 0,
+            sockets: 0,
             leases: 0,
             idle_since: Instant::now(),
             refreshing: false,
@@ -87,7 +94,8 @@ impl Lobby {
 
     /// How many subscribers there are.
     pub(crate) fn subscribers(&self) -> usize {
-        self.inner.lock().slots.len()
+        let inner = self.inner.lock();
+        inner.slots.len() - inner.feeds + inner.sockets
     }
 
     fn tell(&self, mut inner: parking_lot::MutexGuard<'_, Inner>, news: bool) {
@@ -219,6 +227,8 @@ impl Shared {
 }
 
 /// A subscriber of the lobby. Dropping it ends the subscription.
+///
+/// It may also be the feed of many handed-over sockets; then it is no subscriber itself.
 #[derive(Debug)]
 pub struct LobbySubscription {
     lease: LobbyLease,
@@ -227,21 +237,22 @@ pub struct LobbySubscription {
     limit: usize,
     /// Number of the last change it was sent; `None` before the first snapshot.
     cursor: Option<u64>,
-    group: u16,
+    /// The group it leaves with when the hub drains; `None`: a feed, whose sockets leave by themselves.
+    group: Option<u16>,
 }
 
 /// Subscribes to the lobby, which is current.
 pub(crate) fn open(shared: &Arc<Shared>, lease: LobbyLease, limit: usize) -> LobbySubscription {
     let group = random_group();
     let slot = shared.lobby.inner.lock().slots.insert(group);
-    LobbySubscription { lease, slot, limit, cursor: None, group }
+    LobbySubscription { lease, slot, limit, cursor: None, group: Some(group) }
 }
 
 impl LobbySubscription {
     /// The next snapshot or change; `None` when the hub drains.
     pub fn poll_frame(&mut self, cx: &Context<'_>) -> Poll<Option<Bytes>> {
         let shared = &self.lease.0;
-        if shared.has_left(self.group) {
+        if self.group.is_some_and(|group| shared.has_left(group)) {
             return Poll::Ready(None);
         }
         let mut inner = shared.lobby.inner.lock();
@@ -261,10 +272,55 @@ impl LobbySubscription {
     pub async fn next(&mut self) -> Option<Bytes> {
         std::future::poll_fn(|cx| self.poll_frame(cx)).await
     }
+
+    /// Subscriptions with the same key are sent the same.
+    pub(crate) fn key(&self) -> FeedKey {
+        FeedKey::Lobby { limit: self.limit }
+    }
+
+    /// Number of the last change it was sent.
+    pub(crate) fn seen(&self) -> Option<u64> {
+        self.cursor
+    }
+
+    /// From now on it serves sockets.
+    pub(crate) fn become_feed(&mut self) {
+        self.cursor = None;
+        if self.group.take().is_some() {
+            self.lease.0.lobby.inner.lock().feeds += 1;
+        }
+    }
+
+    /// A socket of this feed came (`true`) or went.
+    pub(crate) fn count_socket(&self, came: bool) {
+        let sockets = &mut self.lease.0.lobby.inner.lock().sockets;
+        *sockets = if came { *sockets + 1 } else { sockets.saturating_sub(1) };
+    }
+
+    /// Number of the newest change, once there is one after that of the last call.
+    pub(crate) fn poll_news(&mut self, cx: &Context<'_>) -> Poll<u64> {
+        let mut inner = self.lease.0.lobby.inner.lock();
+        let newest = inner.state.newest();
+        if self.cursor == Some(newest) {
+            inner.slots.register(self.slot, cx);
+            return Poll::Pending;
+        }
+        self.cursor = Some(newest);
+        Poll::Ready(newest)
+    }
+
+    /// Everything that a reader who has seen `cursor` is behind, as one, and the number it has seen then.
+    pub(crate) fn batch(&self, cursor: Option<u64>) -> Option<(u64, Bytes)> {
+        let shared = &self.lease.0;
+        let mut inner = shared.lobby.inner.lock();
+        inner.state.batch(cursor, self.limit, shared.encoder.as_ref())
+    }
 }
 
 impl Drop for LobbySubscription {
     fn drop(&mut self) {
-        self.lease.0.lobby.inner.lock().slots.remove(self.slot);
+        let mut inner = self.lease.0.lobby.inner.lock();
+        inner.slots.remove(self.slot);
+        inner.feeds -= usize::from(self.group.is_none());
     }
 }

@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use domain::{Notice, NoticeBody, Phase, StreamId, StreamView, Timestamp};
 use tokio::time::Instant;
 
@@ -154,6 +154,25 @@ impl LobbyState {
             },
         };
         Next::Send(*seq, frame)
+    }
+
+    /// Number of the last change.
+    pub(super) fn newest(&self) -> u64 {
+        self.seq
+    }
+
+    /// All that a reader that has seen `cursor` is to be sent, in one piece; `None` when there is nothing.
+    pub(super) fn batch(&mut self, cursor: Option<u64>, limit: usize, encoder: &dyn Encoder) -> Option<(u64, Bytes)> {
+        let Next::Send(mut seen, first) = self.next(cursor, limit, encoder) else { return None };
+        if seen == self.seq {
+            return Some((seen, first));
+        }
+        let mut all = BytesMut::from(first.as_ref());
+        while let Next::Send(seq, bytes) = self.next(Some(seen), limit, encoder) {
+            all.extend_from_slice(&bytes);
+            seen = seq;
+        }
+        Some((seen, all.freeze()))
     }
 
     fn encode_snapshot(&mut self, limit: usize, encoder: &dyn Encoder) -> Bytes {

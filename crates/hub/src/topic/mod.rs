@@ -61,8 +61,12 @@ pub(crate) struct Inner {
     buffer: Option<Buffer>,
     /// The newest encoding of each shape and the `seq` it shows.
     frames: [Option<(u64, Bytes)>; Shape::COUNT],
-    /// The subscribers.
+    /// The subscribers that wait by themselves, and the feeds.
     pub(crate) slots: Slots,
+    /// Subscriptions among them that each serve all handed-over sockets of a shape.
+    feeds: usize,
+    /// Subscribers whose sockets were handed over, by shape.
+    sockets: [usize; Shape::COUNT],
     /// Subscribers, and those about to be: the topic is kept while there are any.
     pub(crate) leases: usize,
     /// Since when `leases` is zero.
@@ -100,6 +104,8 @@ impl Topic {
             buffer: None,
             frames: [None, None],
             slots: Slots::default(),
+            feeds: 0,
+            sockets: [0; Shape::COUNT],
             leases: 0,
             idle_since: Instant::now(),
             queued: false,
@@ -176,6 +182,11 @@ impl Inner {
     /// Subscribers are shown something that must be read again.
     pub(crate) fn needs_refresh(&self) -> bool {
         self.trust == Trust::Stale && self.state.is_some() && self.leases > 0
+    }
+
+    /// How many watch, on either path.
+    pub(crate) fn subscribers(&self) -> usize {
+        self.slots.len() - self.feeds + self.sockets.iter().sum::<usize>()
     }
 
     /// Nobody watches any more: forget it.

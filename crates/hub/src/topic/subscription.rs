@@ -10,6 +10,7 @@ use domain::{Epoch, StreamView};
 use crate::encode::Shape;
 use crate::registry::{Lease, Shared};
 use crate::slots::{SlotKey, random_group};
+use crate::sockets::FeedKey;
 
 /// A place in a stream's history: `<epoch>-<version>`, the `id` of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +48,8 @@ impl Position {
 }
 
 /// A subscriber of one stream. Dropping it ends the subscription.
+///
+/// It may also be the feed of many handed-over sockets; then it is no subscriber itself.
 #[derive(Debug)]
 pub struct Subscription {
     shared: Arc<Shared>,
@@ -57,8 +60,8 @@ pub struct Subscription {
     seen: u64,
     /// The stream's number of closings when it began.
     closings: u64,
-    /// The group it leaves with when the hub drains.
-    group: u16,
+    /// The group it leaves with when the hub drains; `None`: a feed, whose sockets leave by themselves.
+    group: Option<u16>,
 }
 
 /// Subscribes to what `lease` holds, if there is such a stream. Nothing is
@@ -71,7 +74,7 @@ pub(crate) fn open(shared: &Arc<Shared>, lease: Lease, shape: Shape, last: Optio
     let (seen, closings) = (if has_it { inner.seq } else { 0 }, inner.closings);
     let slot = inner.slots.insert(group);
     drop(inner);
-    Some(Subscription { shared: Arc::clone(shared), lease, slot, shape, seen, closings, group })
+    Some(Subscription { shared: Arc::clone(shared), lease, slot, shape, seen, closings, group: Some(group) })
 }
 
 /// Whether the topic has not reached `last` yet, which another instance has sent.
@@ -84,14 +87,19 @@ impl Subscription {
     /// The newest state, once there is one that was not sent yet; `None` when
     /// the stream is gone or the hub drains. Versions within an epoch never fall.
     pub fn poll_frame(&mut self, cx: &Context<'_>) -> Poll<Option<Bytes>> {
+        self.poll_numbered(cx).map(|frame| frame.map(|(_, bytes)| bytes))
+    }
+
+    /// Like [`Self::poll_frame`], with the number of the state.
+    pub(crate) fn poll_numbered(&mut self, cx: &Context<'_>) -> Poll<Option<(u64, Bytes)>> {
         let mut inner = self.lease.topic().inner.lock();
-        if inner.closings != self.closings || self.shared.has_left(self.group) {
+        if inner.closings != self.closings || self.group.is_some_and(|group| self.shared.has_left(group)) {
             return Poll::Ready(None);
         }
         match inner.frame_after(self.seen, self.shape, self.shared.encoder.as_ref()) {
             Some((seq, bytes)) => {
                 self.seen = seq;
-                Poll::Ready(Some(bytes))
+                Poll::Ready(Some((seq, bytes)))
             }
             None => {
                 inner.slots.register(self.slot, cx);
@@ -104,11 +112,37 @@ impl Subscription {
     pub async fn next(&mut self) -> Option<Bytes> {
         std::future::poll_fn(|cx| self.poll_frame(cx)).await
     }
+
+    /// Subscriptions with the same key are sent the same.
+    pub(crate) fn key(&self) -> FeedKey {
+        FeedKey::Stream { topic: Arc::as_ptr(self.lease.topic()).addr(), shape: self.shape, closings: self.closings }
+    }
+
+    /// Number of the state it was sent last.
+    pub(crate) fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// From now on it serves sockets, and begins with the newest state.
+    pub(crate) fn become_feed(&mut self) {
+        self.seen = 0;
+        if self.group.take().is_some() {
+            self.lease.topic().inner.lock().feeds += 1;
+        }
+    }
+
+    /// A socket of this feed came (`true`) or went.
+    pub(crate) fn count_socket(&self, came: bool) {
+        let sockets = &mut self.lease.topic().inner.lock().sockets[self.shape.index()];
+        *sockets = if came { *sockets + 1 } else { sockets.saturating_sub(1) };
+    }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.lease.topic().inner.lock().slots.remove(self.slot);
+        let mut inner = self.lease.topic().inner.lock();
+        inner.slots.remove(self.slot);
+        inner.feeds -= usize::from(self.group.is_none());
     }
 }
 

@@ -160,14 +160,20 @@ impl Store for Flaky {
 pub(crate) struct TextEncoder {
     pub(crate) states: AtomicUsize,
     pub(crate) upserts: AtomicUsize,
+    /// So many bytes more in each state.
+    pub(crate) padding: AtomicUsize,
+    /// Encoding panics.
+    pub(crate) panics: AtomicBool,
 }
 
 impl Encoder for TextEncoder {
     fn state(&self, shape: Shape, view: &StreamView, people: &BTreeSet<Identity>) -> Bytes {
+        assert!(!self.panics.load(Ordering::SeqCst), "told to panic");
         self.states.fetch_add(1, Ordering::SeqCst);
         let names: Vec<_> = people.iter().map(Identity::as_str).collect();
         let names = if shape == Shape::Full { names.join(",") } else { String::new() };
-        format!("{} {} {} [{names}]", view.version, view.phase.as_str(), view.people).into()
+        let padding = "x".repeat(self.padding.load(Ordering::SeqCst));
+        format!("{} {} {} [{names}{padding}]", view.version, view.phase.as_str(), view.people).into()
     }
     fn lobby_snapshot(&self, streams: &[&StreamView], total: usize) -> Bytes {
         let ids: Vec<_> = streams.iter().map(|view| format!("{}:{}", view.id, view.people)).collect();

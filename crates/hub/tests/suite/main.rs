@@ -3,4 +3,5 @@
 
 mod bed;
 mod lobby;
+mod sockets;
 mod streams;

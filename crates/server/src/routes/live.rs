@@ -1,19 +1,17 @@
 //! Live updates over server-sent events.
 
-use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
-use hub::{Position, Shape};
+use hub::{Position, Shape, Source};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::access::Open;
 use crate::extract::{self, QueryOf, StreamPath};
-use crate::meters::SseMeters;
 use crate::problem::Problem;
-use crate::sse::{EventBody, EventSource};
+use crate::sse::{Opening, Ticket};
 use crate::state::AppState;
 
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -59,7 +57,7 @@ pub(crate) async fn watch_stream(
     // An id we can't read is none of ours: the reader gets the newest state.
     let last = header.or(query.last_event_id.as_deref()).and_then(|text| text.parse::<Position>().ok());
     let subscription = state.hub.subscribe(&id, shape, last.as_ref()).await?.ok_or_else(Problem::stream_not_found)?;
-    Ok(event_stream(&state, subscription, &state.meters.streams))
+    Ok(event_stream(state, subscription.into()))
 }
 
 /// How the lobby is watched.
@@ -88,16 +86,16 @@ pub(crate) async fn watch_lobby(
 ) -> Result<Response, Problem> {
     let limit = extract::limit(query.limit.as_deref(), USUAL_SNAPSHOT, MAX_SNAPSHOT)?;
     let subscription = state.hub.subscribe_lobby(limit).await?;
-    Ok(event_stream(&state, subscription, &state.meters.lobby))
+    Ok(event_stream(state, subscription.into()))
 }
 
-fn event_stream<S: EventSource + Send + 'static>(state: &AppState, source: S, meters: &SseMeters) -> Response {
-    let config = &state.config;
-    let body = EventBody::new(source, config.sse_heartbeat, config.sse_max_age, meters.clone());
-    let mut response = Response::new(Body::new(body));
+fn event_stream(state: AppState, source: Source) -> Response {
+    let ticket = Ticket::new(Opening { source });
+    let mut response = Response::new(ticket.body(state));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response.extensions_mut().insert(ticket);
     response
 }

@@ -1,10 +1,13 @@
 //! The listening side: connections, and how it all ends.
 
+mod handover;
 mod io;
+mod seat;
 
 use std::convert::Infallible;
 use std::future::pending;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -12,7 +15,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use axum::response::Response;
-use axum::routing::future::RouteFuture;
+use hub::SocketSettings;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -25,7 +28,9 @@ use tower::Service;
 use crate::client::PeerAddr;
 use crate::state::AppState;
 
+use self::handover::{Answer, Desk};
 use self::io::GuardedStream;
+use self::seat::Seat;
 
 /// Most bytes of a request's head: LiveKit's join request travels in the URL.
 const MAX_HEAD: usize = 128 * 1024;
@@ -48,6 +53,7 @@ pub async fn serve(
     before_close: impl Future<Output = ()>,
 ) {
     let mut server = Server::new(router, &state);
+    open_sockets(&state);
     let upkeep = keep_metrics(&state);
     tokio::pin!(upkeep);
     {
@@ -63,6 +69,19 @@ pub async fn serve(
     server.accept_until(&listener, wind_down(&state, limit, deadline, before_close)).await;
     drop(listener);
     server.finish(deadline).await;
+}
+
+/// Without its thread every event stream is served by a task: dearer, but served.
+fn open_sockets(state: &AppState) {
+    let config = &state.config;
+    let settings = SocketSettings {
+        heartbeat: config.sse_heartbeat,
+        write_timeout: config.write_timeout,
+        max_age: config.sse_max_age,
+    };
+    if let Err(error) = state.hub.open_sockets(settings) {
+        tracing::warn!(%error, "the thread of event streams can't be started; each gets a task of its own");
+    }
 }
 
 /// Everything of shutdown during which the listener is still open.
@@ -95,7 +114,7 @@ struct Server {
     graceful: GracefulShutdown,
     /// Ends the connections that did not end by themselves.
     cut: CancellationToken,
-    write_timeout: Duration,
+    state: AppState,
 }
 
 impl Server {
@@ -112,7 +131,7 @@ impl Server {
             connections,
             graceful: GracefulShutdown::new(),
             cut: CancellationToken::new(),
-            write_timeout: state.config.write_timeout,
+            state: state.clone(),
         }
     }
 
@@ -137,8 +156,10 @@ impl Server {
 
     fn start(&self, stream: TcpStream, peer: SocketAddr) {
         set_options(&stream);
-        let io = TokioIo::new(GuardedStream::new(stream, self.write_timeout));
-        let service = Connection { router: self.router.clone(), peer: PeerAddr(peer.ip().to_canonical()) };
+        let seat = Arc::new(Seat::new(stream));
+        let io = TokioIo::new(GuardedStream::new(Arc::clone(&seat), self.state.config.write_timeout));
+        let peer = PeerAddr(peer.ip().to_canonical());
+        let service = Connection { router: self.router.clone(), state: self.state.clone(), seat, peer };
         let connection = self.connections.serve_connection_with_upgrades(io, service).into_owned();
         let connection = self.graceful.watch(connection);
         let cut = self.cut.clone();
@@ -181,18 +202,21 @@ fn limit_unsent(_: &socket2::SockRef<'_>) -> std::io::Result<()> {
 /// The router as one connection sees it.
 struct Connection {
     router: Router,
+    state: AppState,
+    seat: Arc<Seat>,
     peer: PeerAddr,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Connection {
     type Response = Response;
     type Error = Infallible;
-    type Future = RouteFuture<Infallible>;
+    type Future = Answer;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, request: Request<Incoming>) -> Answer {
+        let desk = Desk::for_request(&self.seat, &self.state, &request);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(self.peer);
         // A router is always ready, and a clone of it a counter.
-        self.router.clone().call(request)
+        Answer::new(self.router.clone().call(request), desk)
     }
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hub::{LobbySubscription, Subscription};
+use hub::Source;
 use hyper::body::{Body, Frame};
 use pin_project_lite::pin_project;
 use std::convert::Infallible;
@@ -21,28 +21,10 @@ const HEARTBEAT: &[u8] = b":\n\n";
 /// Milliseconds after which a browser connects again, spread so that they don't come all at once.
 const RETRY: std::ops::Range<u32> = 1_000..3_000;
 
-/// Where events come from.
-pub(crate) trait EventSource {
-    /// The next event; `None` at the end.
-    fn poll_event(&mut self, cx: &Context<'_>) -> Poll<Option<Bytes>>;
-}
-
-impl EventSource for Subscription {
-    fn poll_event(&mut self, cx: &Context<'_>) -> Poll<Option<Bytes>> {
-        self.poll_frame(cx)
-    }
-}
-
-impl EventSource for LobbySubscription {
-    fn poll_event(&mut self, cx: &Context<'_>) -> Poll<Option<Bytes>> {
-        self.poll_frame(cx)
-    }
-}
-
 pin_project! {
     /// The body of an event stream.
-    pub(crate) struct EventBody<S> {
-        source: S,
+    pub(super) struct EventBody {
+        source: Source,
         // Fires for the next heartbeat or the end of the connection's time.
         #[pin]
         alarm: Sleep,
@@ -77,9 +59,9 @@ impl Drop for Guard {
     }
 }
 
-impl<S: EventSource> EventBody<S> {
+impl EventBody {
     /// A body that starts with the newest event of `source` and lives for about `max_age`.
-    pub(crate) fn new(source: S, heartbeat: Duration, max_age: Duration, meters: SseMeters) -> Self {
+    pub(super) fn new(source: Source, heartbeat: Duration, max_age: Duration, meters: SseMeters) -> Self {
         let now = Instant::now();
         let expires = now + max_age.mul_f64(rand::random_range(0.9..1.1));
         let alarm = tokio::time::sleep_until(expires.min(now + heartbeat));
@@ -88,7 +70,7 @@ impl<S: EventSource> EventBody<S> {
     }
 }
 
-impl<S: EventSource> Body for EventBody<S> {
+impl Body for EventBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -97,15 +79,18 @@ impl<S: EventSource> Body for EventBody<S> {
         if *this.ended {
             return Poll::Ready(None);
         }
-        let event = this.source.poll_event(cx);
+        let event = this.source.poll_frame(cx);
         if let Poll::Ready(Some(_)) = &event {
             this.guard.meters.events.increment(1);
             *this.last_write = Instant::now();
         }
         if !std::mem::replace(this.begun, true) {
             // In one write with the first event: most readers get all they want at once.
-            let event = if let Poll::Ready(Some(event)) = event { event } else { Bytes::new() };
-            return send(first_words(&event));
+            let mut words = first_words();
+            if let Poll::Ready(Some(event)) = &event {
+                words.extend_from_slice(event);
+            }
+            return send(words.into());
         }
         match event {
             Poll::Ready(Some(event)) => return send(event),
@@ -141,9 +126,7 @@ fn send(bytes: Bytes) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
     Poll::Ready(Some(Ok(Frame::data(bytes))))
 }
 
-/// `: connected` as in classic, the reader's own `retry:`, and the first event if there is one.
-fn first_words(event: &[u8]) -> Bytes {
-    let mut words = format!(": connected\n\nretry: {}\n\n", rand::random_range(RETRY)).into_bytes();
-    words.extend_from_slice(event);
-    words.into()
+/// `: connected` as in classic, and the reader's own `retry:`.
+pub(crate) fn first_words() -> Vec<u8> {
+    format!(": connected\n\nretry: {}\n\n", rand::random_range(RETRY)).into_bytes()
 }

@@ -2,6 +2,8 @@
 
 mod body;
 mod encoder;
+mod ticket;
 
-pub(crate) use body::{EventBody, EventSource};
+pub(crate) use body::first_words;
 pub use encoder::SseEncoder;
+pub(crate) use ticket::{Opening, Ticket};

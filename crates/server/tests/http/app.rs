@@ -1,14 +1,15 @@
 //! A whole server in memory, and a hand that plays its callers, LiveKit and the people.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, Request, StatusCode};
+use axum::http::{HeaderMap, HeaderName, Request, StatusCode};
 use axum::{Router, response::Response};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use domain::{DeploymentId, Identity, RoomEvent, RoomName, Rules, StreamId};
 use http_body_util::BodyExt;
 use hub::{Hub, HubSettings};
@@ -19,7 +20,10 @@ use serde_json::{Value, json};
 use server::{ApiKey, AppState, Auth, Pages, PeerAddr, Scope, ServerConfig, SseEncoder, app, install_metrics};
 use sha2::{Digest, Sha256};
 use store::{EmbeddedStore, Store};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt;
 
 pub(crate) const KEY: &str = "devkey";
@@ -28,8 +32,31 @@ pub(crate) const ADMIN: &str = "the-admin-key";
 pub(crate) const READER: &str = "the-reading-key";
 const SOON: Duration = Duration::from_secs(5);
 
+/// How event streams are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Path {
+    /// From the body of the response.
+    Body,
+    /// From a socket, which is handed over.
+    HandedOver,
+}
+
+/// Makes each of these functions of a [`Path`] a test on either.
+macro_rules! on_both_paths {
+    ($($name:ident)*) => {
+        mod from_the_body {
+            $(#[tokio::test] async fn $name() { super::$name(crate::app::Path::Body).await; })*
+        }
+        mod handed_over {
+            $(#[tokio::test] async fn $name() { super::$name(crate::app::Path::HandedOver).await; })*
+        }
+    };
+}
+pub(crate) use on_both_paths;
+
 /// How the server under test is set up.
 pub(crate) struct Setup {
+    pub(crate) path: Path,
     pub(crate) config: ServerConfig,
     pub(crate) rules: Rules,
     pub(crate) jobs: JobSettings,
@@ -44,6 +71,7 @@ impl Default for Setup {
         let timer_interval = Duration::from_millis(20);
         let jobs = JobSettings { sweep_interval: hour, timer_interval, ..JobSettings::default() };
         Self {
+            path: Path::Body,
             config: ServerConfig::default(),
             rules: Rules::default(),
             jobs,
@@ -71,11 +99,19 @@ pub(crate) struct TestApp {
     pub(crate) livekit: Arc<SimulatedLiveKit>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) orchestrator: Orchestrator,
+    pub(crate) hub: Hub,
+    /// Where event streams are handed over.
+    address: Option<SocketAddr>,
+    _serving: DropGuard,
 }
 
 impl TestApp {
     pub(crate) async fn new() -> Self {
         Self::with(Setup::default()).await
+    }
+
+    pub(crate) async fn on(path: Path) -> Self {
+        Self::with(Setup { path, ..Setup::default() }).await
     }
 
     /// With `AUTH=keys`: [`ADMIN`] and [`READER`].
@@ -98,9 +134,19 @@ impl TestApp {
         };
         let orchestrator = Orchestrator::start(parts).await.unwrap();
         let hub = Hub::new(store.clone(), Arc::new(SseEncoder), HubSettings::default());
-        let state = AppState::new(orchestrator.clone(), hub, setup.config, setup.pages, install_metrics());
+        let state = AppState::new(orchestrator.clone(), hub.clone(), setup.config, setup.pages, install_metrics());
         let router = app(state.clone(), setup.extra);
-        Self { router, state, livekit, store, orchestrator }
+        let shutdown = CancellationToken::new();
+        let address = match setup.path {
+            Path::Body => None,
+            Path::HandedOver => {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let address = listener.local_addr().unwrap();
+                tokio::spawn(server::serve(listener, router.clone(), state.clone(), shutdown.clone(), async {}));
+                Some(address)
+            }
+        };
+        Self { router, state, livekit, store, orchestrator, hub, address, _serving: shutdown.drop_guard() }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
@@ -142,10 +188,13 @@ impl TestApp {
     }
 
     pub(crate) async fn watch_with(&self, request: Request<Body>) -> Events {
+        if let Some(address) = self.address {
+            return Events::over_tcp(address, &request).await;
+        }
         let response = self.open(request).await;
         assert_eq!(response.status(), StatusCode::OK);
         let (parts, body) = response.into_parts();
-        Events { headers: parts.headers, body, text: String::new() }
+        Events { headers: parts.headers, bytes: Bytes::new(), source: EventSource::Body(body), text: String::new() }
     }
 
     /// Somebody comes into the room, and LiveKit's webhooks say so.
@@ -252,11 +301,41 @@ impl Answer {
 /// An open event stream.
 pub(crate) struct Events {
     pub(crate) headers: HeaderMap,
-    body: Body,
+    source: EventSource,
+    /// Read from a socket, and not understood yet.
+    bytes: Bytes,
     text: String,
 }
 
+enum EventSource {
+    Body(Body),
+    Tcp(TcpStream),
+}
+
 impl Events {
+    /// Asks as plainly as a client can, and checks that the socket was handed over.
+    async fn over_tcp(address: SocketAddr, request: &Request<Body>) -> Self {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        let mut head = format!("{} {} HTTP/1.1\r\n", request.method(), request.uri());
+        for (name, value) in request.headers() {
+            head.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
+        }
+        socket.write_all(format!("{head}\r\n").as_bytes()).await.unwrap();
+        let source = EventSource::Tcp(socket);
+        let mut events = Self { headers: HeaderMap::new(), source, bytes: Bytes::new(), text: String::new() };
+        assert_eq!(events.line().await, "HTTP/1.1 200 OK");
+        loop {
+            let line = events.line().await;
+            let Some((name, value)) = line.split_once(": ") else { break };
+            let former = events.headers.insert(HeaderName::try_from(name).unwrap(), value.parse().unwrap());
+            assert!(former.is_none(), "{name} twice");
+        }
+        let header = |name: &str| events.headers[name].to_str().unwrap();
+        assert_eq!((header("connection"), header("transfer-encoding")), ("close", "chunked"), "it was not handed over");
+        assert!(header("date").ends_with(" GMT") && events.headers.get("content-length").is_none());
+        events
+    }
+
     /// The next block, without the empty line after it; `None` at the end.
     pub(crate) async fn block(&mut self) -> Option<String> {
         loop {
@@ -265,9 +344,42 @@ impl Events {
                 self.text = rest;
                 return Some(block);
             }
-            let frame = timeout(SOON, self.body.frame()).await.expect("no event came")?;
-            self.text.push_str(std::str::from_utf8(&frame.unwrap().into_data().unwrap()).unwrap());
+            let data = self.data_frame().await?;
+            self.text.push_str(std::str::from_utf8(&data).unwrap());
         }
+    }
+
+    async fn data_frame(&mut self) -> Option<Bytes> {
+        if let EventSource::Body(body) = &mut self.source {
+            let frame = timeout(SOON, body.frame()).await.expect("no event came")?;
+            return Some(frame.unwrap().into_data().unwrap());
+        }
+        let length = usize::from_str_radix(&self.line().await, 16).unwrap();
+        let data = self.take(length).await;
+        assert_eq!(self.take(2).await, "\r\n", "a chunk ends where it says");
+        (length > 0).then_some(data)
+    }
+
+    async fn line(&mut self) -> String {
+        let mut line = Vec::new();
+        while !line.ends_with(b"\r\n") {
+            line.extend_from_slice(&self.take(1).await);
+        }
+        String::from_utf8(line).unwrap().trim_end().to_owned()
+    }
+
+    /// So many bytes from the socket.
+    async fn take(&mut self, length: usize) -> Bytes {
+        let EventSource::Tcp(socket) = &mut self.source else { panic!("there is no socket") };
+        let mut buffer = BytesMut::from(&*self.bytes);
+        while buffer.len() < length {
+            let read = timeout(SOON, socket.read_buf(&mut buffer)).await.expect("no event came").unwrap();
+            assert!(read > 0, "it was cut after {buffer:?}");
+            // What came is kept even if nobody waits for the rest.
+            self.bytes = buffer.clone().freeze();
+        }
+        self.bytes = buffer.split_off(length).freeze();
+        buffer.freeze()
     }
 
     /// The next event with data: its lines.

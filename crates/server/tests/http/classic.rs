@@ -4,7 +4,9 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use serde_json::json;
 
-use crate::app::{TestApp, claims, person, request, webhook_request};
+use crate::app::{Path, TestApp, claims, on_both_paths, person, request, webhook_request};
+
+on_both_paths! { classic_sse_first_bytes_headers_and_events }
 
 #[tokio::test]
 async fn classic_post_streams_first_time_201() {
@@ -148,9 +150,8 @@ async fn classic_post_join_without_user_id_400() {
     answer.assert_problem(400, "invalid_request", "\"userId\" is required");
 }
 
-#[tokio::test]
-async fn classic_sse_first_bytes_headers_and_events() {
-    let app = TestApp::new().await;
+async fn classic_sse_first_bytes_headers_and_events(path: Path) {
+    let app = TestApp::on(path).await;
     app.create("gold").await;
     let mut events = app.watch("/sse/gold/updates").await;
     let header = |name: &str| events.headers[name].to_str().unwrap();

@@ -7,7 +7,14 @@ use domain::Rules;
 use orchestrator::JobSettings;
 use serde_json::json;
 
-use crate::app::{Setup, TestApp, person};
+use crate::app::{Path, Setup, TestApp, on_both_paths, person};
+
+on_both_paths! {
+    classic_defect_03_an_idle_stream_ends_with_a_reason_and_subscribers_hear
+    classic_defect_06_ids_with_a_colon_get_updates
+    classic_defect_08_snapshot_event_ids_and_heartbeat
+    classic_defect_11_a_stream_whose_room_vanished_ends_and_subscribers_hear
+}
 
 #[tokio::test]
 async fn classic_defect_01_delete_of_an_unknown_stream_writes_nothing() {
@@ -26,10 +33,9 @@ async fn classic_defect_02_join_of_an_unknown_stream_404_of_a_finished_one_409()
     app.post("/streams/gold/join", json!({"userId": "u"})).await.assert_code(409, "stream_finished");
 }
 
-#[tokio::test]
-async fn classic_defect_03_an_idle_stream_ends_with_a_reason_and_subscribers_hear() {
+async fn classic_defect_03_an_idle_stream_ends_with_a_reason_and_subscribers_hear(path: Path) {
     let rules = Rules { empty_timeout: Duration::from_millis(200), ..Rules::default() };
-    let app = TestApp::with(Setup { rules, ..Setup::default() }).await;
+    let app = TestApp::with(Setup { rules, path, ..Setup::default() }).await;
     app.create("gold").await;
     let mut events = app.watch("/sse/gold/updates").await;
     let state = events.until(|state| state["status"] == "finished").await;
@@ -65,9 +71,8 @@ async fn classic_defect_05_a_late_left_does_not_remove_who_has_rejoined() {
     assert_eq!(app.state_of("gold").await["participants"], json!(["ann"]));
 }
 
-#[tokio::test]
-async fn classic_defect_06_ids_with_a_colon_get_updates() {
-    let app = TestApp::new().await;
+async fn classic_defect_06_ids_with_a_colon_get_updates(path: Path) {
+    let app = TestApp::on(path).await;
     for (id, path) in
         [("a:b:c", "a:b:c"), ("a/b", "a%2Fb"), ("mit Leerzeichen", "mit%20Leerzeichen"), ("日本", "%E6%97%A5%E6%9C%AC")]
     {
@@ -79,10 +84,9 @@ async fn classic_defect_06_ids_with_a_colon_get_updates() {
     }
 }
 
-#[tokio::test]
-async fn classic_defect_08_snapshot_event_ids_and_heartbeat() {
+async fn classic_defect_08_snapshot_event_ids_and_heartbeat(path: Path) {
     let config = server::ServerConfig { sse_heartbeat: Duration::from_millis(50), ..server::ServerConfig::default() };
-    let app = TestApp::with(Setup { config, ..Setup::default() }).await;
+    let app = TestApp::with(Setup { config, path, ..Setup::default() }).await;
     app.create("gold").await;
     let mut events = app.watch("/sse/gold/updates").await;
     let first = events.event().await.unwrap();
@@ -107,11 +111,10 @@ async fn classic_defect_08_a_slow_reader_skips_to_the_newest_state() {
     events.silence().await;
 }
 
-#[tokio::test]
-async fn classic_defect_11_a_stream_whose_room_vanished_ends_and_subscribers_hear() {
+async fn classic_defect_11_a_stream_whose_room_vanished_ends_and_subscribers_hear(path: Path) {
     let rules = Rules { lost_grace: Duration::from_millis(100), ..Rules::default() };
     let jobs = JobSettings { sweep_interval: Duration::from_millis(60), ..Setup::default().jobs };
-    let app = TestApp::with(Setup { rules, jobs, ..Setup::default() }).await;
+    let app = TestApp::with(Setup { rules, jobs, path, ..Setup::default() }).await;
     app.create("gold").await;
     let mut events = app.watch("/sse/gold/updates").await;
     app.livekit.restart_empty();

@@ -103,12 +103,12 @@ async fn metrics_count_by_route_and_never_by_stream() {
         r#"livestream_http_request_duration_seconds_bucket{route="/streams",method="POST",le="0.001"}"#,
         r#"livestream_http_requests_total{route="unmatched",method="GET",status="404"}"#,
         r#"livestream_webhooks_total{event="participant_joined",verdict="applied"}"#,
-        r#"livestream_sse_events_total{topic="stream"}"#,
-        r#"livestream_sse_connections{topic="stream"}"#,
         r#"livestream_part_up{part="store"}"#,
         r#"livestream_part_up{part="livekit"}"#,
         "process_resident_memory_bytes ",
         "process_open_fds ",
+        r#"livestream_sse_events_total{topic="stream",path="body"}"#,
+        r#"livestream_sse_connections{topic="stream",path="body"}"#,
     ] {
         assert!(text.contains(part), "{part} is missing in\n{text}");
     }

@@ -4,11 +4,20 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::app::{Setup, TestApp, request};
+use crate::app::{Path, Setup, TestApp, on_both_paths, request};
 
-#[tokio::test]
-async fn the_summary_view_has_counts_without_the_list() {
-    let app = TestApp::new().await;
+on_both_paths! {
+    the_summary_view_has_counts_without_the_list
+    nothing_is_sent_again_to_who_has_it
+    a_stream_that_is_over_stays_until_its_record_goes_and_then_is_404
+    versions_only_rise_over_generations_too
+    a_connection_that_is_old_enough_ends
+    the_lobby_shows_all_streams_and_then_what_changes
+    the_lobby_says_when_a_stream_is_gone
+}
+
+async fn the_summary_view_has_counts_without_the_list(path: Path) {
+    let app = TestApp::on(path).await;
     app.create("gold").await;
     app.enter("gold", "ann").await;
     let state = app.watch("/sse/gold/updates?view=summary").await.data().await;
@@ -16,9 +25,8 @@ async fn the_summary_view_has_counts_without_the_list() {
     assert!(state.get("participants").is_none());
 }
 
-#[tokio::test]
-async fn nothing_is_sent_again_to_who_has_it() {
-    let app = TestApp::new().await;
+async fn nothing_is_sent_again_to_who_has_it(path: Path) {
+    let app = TestApp::on(path).await;
     app.create("gold").await;
     let state = app.state_of("gold").await;
     let id = format!("{}-{}", state["epoch"].as_str().unwrap(), state["version"]);
@@ -37,10 +45,9 @@ async fn nothing_is_sent_again_to_who_has_it() {
     assert_eq!(nonsense.data().await["participantCount"], 1);
 }
 
-#[tokio::test]
-async fn a_stream_that_is_over_stays_until_its_record_goes_and_then_is_404() {
+async fn a_stream_that_is_over_stays_until_its_record_goes_and_then_is_404(path: Path) {
     let rules = domain::Rules { retention: Duration::from_millis(300), ..domain::Rules::default() };
-    let app = TestApp::with(Setup { rules, ..Setup::default() }).await;
+    let app = TestApp::with(Setup { rules, path, ..Setup::default() }).await;
     app.create("gold").await;
     let mut events = app.watch("/sse/gold/updates").await;
     app.delete("/streams/gold").await;
@@ -50,9 +57,8 @@ async fn a_stream_that_is_over_stays_until_its_record_goes_and_then_is_404() {
     app.get("/sse/gold/updates").await.assert_code(404, "stream_not_found");
 }
 
-#[tokio::test]
-async fn versions_only_rise_over_generations_too() {
-    let app = TestApp::new().await;
+async fn versions_only_rise_over_generations_too(path: Path) {
+    let app = TestApp::on(path).await;
     app.create("gold").await;
     let mut events = app.watch("/sse/gold/updates").await;
     let mut last = 0;
@@ -75,19 +81,17 @@ async fn versions_only_rise_over_generations_too() {
     }
 }
 
-#[tokio::test]
-async fn a_connection_that_is_old_enough_ends() {
+async fn a_connection_that_is_old_enough_ends(path: Path) {
     let config = server::ServerConfig { sse_max_age: Duration::from_millis(100), ..server::ServerConfig::default() };
-    let app = TestApp::with(Setup { config, ..Setup::default() }).await;
+    let app = TestApp::with(Setup { config, path, ..Setup::default() }).await;
     app.create("gold").await;
     let mut events = app.watch("/sse/gold/updates").await;
     assert!(events.event().await.is_some());
     assert_eq!(events.event().await, None);
 }
 
-#[tokio::test]
-async fn the_lobby_shows_all_streams_and_then_what_changes() {
-    let app = TestApp::new().await;
+async fn the_lobby_shows_all_streams_and_then_what_changes(path: Path) {
+    let app = TestApp::on(path).await;
     app.create("old").await;
     tokio::time::sleep(Duration::from_millis(2)).await;
     app.create("new").await;
@@ -108,10 +112,9 @@ async fn the_lobby_shows_all_streams_and_then_what_changes() {
     }
 }
 
-#[tokio::test]
-async fn the_lobby_says_when_a_stream_is_gone() {
+async fn the_lobby_says_when_a_stream_is_gone(path: Path) {
     let rules = domain::Rules { retention: Duration::from_millis(100), ..domain::Rules::default() };
-    let app = TestApp::with(Setup { rules, ..Setup::default() }).await;
+    let app = TestApp::with(Setup { rules, path, ..Setup::default() }).await;
     app.create("gold").await;
     let mut lobby = app.watch("/sse/streams?limit=1").await;
     lobby.event().await;
