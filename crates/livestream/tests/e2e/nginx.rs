@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use testkit::{Livestream, Nginx, SseClient, free_tcp_port, free_udp_port};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
@@ -106,12 +106,10 @@ async fn instances_are_told_who_called_and_not_what_the_caller_claims() {
     let port = instance.local_addr().unwrap().port();
     let Some(nginx) = Nginx::start(|listen| shipped(listen, port, port)).await else { return };
     for path in ["/streams", "/sse/gold/updates", "/rtc?access_token=x"] {
-        // A client at another address of this machine, who claims to be somebody else behind another name.
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind("127.0.0.7:0".parse().unwrap()).unwrap();
-        let mut client = socket.connect(([127, 0, 0, 1], nginx.port()).into()).await.unwrap();
+        // Somebody who claims to be somebody else, behind another name.
         let claims = "X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil.example";
         let request = format!("GET {path} HTTP/1.1\r\nHost: live.example.org\r\n{claims}\r\n\r\n");
+        let mut client = connect_from(7, nginx.port()).await;
         client.write_all(request.as_bytes()).await.unwrap();
 
         let (mut connection, _) = timeout(PATIENCE, instance.accept()).await.unwrap().unwrap();
@@ -125,8 +123,36 @@ async fn instances_are_told_who_called_and_not_what_the_caller_claims() {
             "x-forwarded-proto: http",
             "x-forwarded-host: live.example.org",
         ] {
-            assert_eq!(head.matches(&format!("{line}\r\n")).count(), 1, "{line}: {head}");
+            assert_eq!(head.lines().filter(|found| *found == line).count(), 1, "{line}: {head}");
         }
         assert!(!head.contains("connection: close"), "connections to instances are kept: {head}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_are_per_client_and_not_for_nginx_as_a_whole() {
+    let one = instance().with("MEDIA_PORT", free_tcp_port()).with("MEDIA_UDP_PORT", free_udp_port());
+    let one = one.with("RATE_LIMIT", "on").with("LIMIT_CREATE", "2/600").started().await;
+    let Some(nginx) = in_front_of(&one).await else { return };
+    let mut statuses = Vec::new();
+    for (number, client) in [7, 7, 7, 8].into_iter().enumerate() {
+        let body = json!({"name": format!("stream-{number}")}).to_string();
+        let head = format!(
+            "POST /streams HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.{number}\r\nConnection: close\r\n"
+        );
+        let request = format!("{head}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let mut connection = connect_from(client, nginx.port()).await;
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        timeout(PATIENCE, connection.read_to_string(&mut answer)).await.unwrap().unwrap();
+        statuses.push(answer.split(' ').nth(1).unwrap_or_default().to_owned());
+    }
+    assert_eq!(statuses, ["201", "201", "429", "201"], "{}", one.log_tail());
+}
+
+/// A connection of a client that is at 127.0.0.`client`.
+async fn connect_from(client: u8, port: u16) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, client], 0).into()).unwrap();
+    timeout(PATIENCE, socket.connect(([127, 0, 0, 1], port).into())).await.unwrap().unwrap()
 }
