@@ -126,6 +126,8 @@ async fn instances_are_told_who_called_and_not_what_the_caller_claims() {
             assert_eq!(head.lines().filter(|found| *found == line).count(), 1, "{line}: {head}");
         }
         assert!(!head.contains("connection: close"), "connections to instances are kept: {head}");
+        // Without an answer nginx would ask the other instance.
+        connection.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await.unwrap();
     }
 }
 
@@ -138,7 +140,7 @@ async fn limits_are_per_client_and_not_for_nginx_as_a_whole() {
     for (number, client) in [7, 7, 7, 8].into_iter().enumerate() {
         let body = json!({"name": format!("stream-{number}")}).to_string();
         let head = format!(
-            "POST /streams HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.{number}\r\nConnection: close\r\n"
+            "POST /streams HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 203.0.113.{number}\r\nConnection: close\r\n"
         );
         let request = format!("{head}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         let mut connection = connect_from(client, nginx.port()).await;
