@@ -58,6 +58,16 @@ impl Role {
         !matches!(self, Self::Viewer)
     }
 
+    /// Whoever has this role may do whatever `other` may.
+    pub fn covers(self, other: Self) -> bool {
+        let rank = |role| match role {
+            Self::Viewer => 0,
+            Self::Speaker => 1,
+            Self::Host => 2,
+        };
+        rank(self) >= rank(other)
+    }
+
     /// As it stands in the API.
     pub fn as_str(self) -> &'static str {
         match self {

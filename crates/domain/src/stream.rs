@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Epoch, Identity, ParticipantSid, Role, RoomName, RoomSid, StreamId, Timestamp};
+use crate::{Epoch, Identity, ParticipantSid, Role, RoomName, RoomSid, StreamId, Timestamp, Visibility};
 
 /// Most intents one record holds; what would add another is refused as busy.
 pub const MAX_INTENTS: usize = 256;
@@ -155,6 +155,9 @@ pub struct Settings {
     pub max_participants: Option<u32>,
     /// Role of a join that names none.
     pub default_role: Role,
+    /// Who finds the stream, and who may look at it.
+    #[serde(default, skip_serializing_if = "Visibility::is_public")]
+    pub visibility: Visibility,
     /// Seconds after which a stream that nobody ever joined ends; `None`: the deployment's rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub empty_timeout: Option<u32>,
@@ -173,6 +176,7 @@ impl Default for Settings {
             metadata: Map::new(),
             max_participants: None,
             default_role: Role::Speaker,
+            visibility: Visibility::Public,
             empty_timeout: None,
             max_duration: None,
             end_without_publisher: None,
@@ -278,6 +282,13 @@ pub struct Head {
     /// Roles that were changed by hand, for tokens issued later in this generation.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub roles: BTreeMap<Identity, Role>,
+    /// SHA-256 of this generation's host key, in hexadecimal; `None` where callers are not told apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_key: Option<String>,
+    /// When the last ban of this id ends; `None`, or a time that is past: nobody is banned, and nobody
+    /// needs to look. A ban that was lifted may leave it later than it need be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub banned_until: Option<Timestamp>,
     /// The LiveKit room of this generation.
     pub room: Room,
     /// When this generation was opened.
@@ -321,6 +332,11 @@ impl Head {
     /// The room of an ended stream has not been seen to be gone yet.
     pub fn closing(&self) -> bool {
         self.phase == Phase::Ended && self.closed_at.is_none()
+    }
+
+    /// Somebody may be banned from this id now.
+    pub fn may_have_bans(&self, now: Timestamp) -> bool {
+        self.banned_until.is_some_and(|until| now < until)
     }
 
     /// `"<epoch>-<version>"`, the ETag and SSE id (without the quotes).
@@ -394,6 +410,9 @@ pub struct Tombstone {
     pub generation: u32,
     /// Its room.
     pub room: RoomName,
+    /// When the last ban of the id ends: bans outlive records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub banned_until: Option<Timestamp>,
 }
 
 /// The history row of one ended generation.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EndReason, Epoch, Head, Identity, Phase, StreamId, Timestamp};
+use crate::{EndReason, Epoch, Head, Identity, Phase, StreamId, Timestamp, Visibility};
 
 /// The visible part of a head: the state without the list of people.
 ///
@@ -15,6 +15,9 @@ pub struct StreamView {
     /// The creator's title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
+    /// Who finds it.
+    #[serde(default, skip_serializing_if = "Visibility::is_public")]
+    pub visibility: Visibility,
     /// Where it is in its life.
     pub phase: Phase,
     /// Since when it is in this phase.
@@ -50,6 +53,7 @@ impl From<&Head> for StreamView {
         Self {
             id: head.id.clone(),
             title: head.settings.title.clone(),
+            visibility: head.settings.visibility,
             phase: head.phase,
             phase_since: head.phase_since,
             phase_until: head.phase_until,

@@ -16,6 +16,8 @@ pub struct CreateRequest {
     pub id: StreamId,
     /// Its settings.
     pub settings: Settings,
+    /// SHA-256 of the new generation's host key, in hexadecimal.
+    pub host_key: Option<String>,
     /// Used when nothing remembers an earlier epoch of this id.
     pub fresh_epoch: Epoch,
 }
@@ -53,10 +55,10 @@ fn reserve(
     rules: &Rules,
     now: Timestamp,
 ) -> Decision {
-    let (epoch, version, generation) = match (ended, tombstone) {
-        (Some(head), _) => (head.epoch.clone(), head.version, head.generation),
-        (None, Some(stone)) => (stone.epoch.clone(), stone.version, stone.generation),
-        (None, None) => (request.fresh_epoch, 0, 0),
+    let (epoch, version, generation, banned_until) = match (ended, tombstone) {
+        (Some(head), _) => (head.epoch.clone(), head.version, head.generation, head.banned_until),
+        (None, Some(stone)) => (stone.epoch.clone(), stone.version, stone.generation, stone.banned_until),
+        (None, None) => (request.fresh_epoch, 0, 0, None),
     };
     // The room of the ended generation may still have to be removed: that goes on.
     let mut intents = ended.map(|head| head.intents.clone()).unwrap_or_default();
@@ -75,6 +77,8 @@ fn reserve(
         settings: request.settings,
         settings_version: ended.map_or(0, |head| head.settings_version) + 1,
         roles: BTreeMap::new(),
+        host_key: request.host_key,
+        banned_until: banned_until.filter(|until| now < *until),
         started_at: now,
         ended_at: None,
         end_reason: None,
@@ -93,6 +97,7 @@ fn reserve(
     Decision {
         expected: ended.map(|head| head.revision),
         participants: Vec::new(),
+        identities: Vec::new(),
         due: head.due_at(rules),
         notice: None,
         tombstone: None,
@@ -110,7 +115,7 @@ pub fn reserve_removal(
     rules: &Rules,
     now: Timestamp,
 ) -> Decision {
-    let request = CreateRequest { id, settings: Settings::default(), fresh_epoch };
+    let request = CreateRequest { id, settings: Settings::default(), host_key: None, fresh_epoch };
     let mut decision = reserve(None, tombstone, request, rules, now);
     if let Some(head) = &mut decision.head {
         head.intents = Vec::new();
@@ -153,6 +158,7 @@ pub fn abandon(head: &Head, rules: &Rules, now: Timestamp) -> Option<Decision> {
     Some(Decision {
         expected: Some(head.revision),
         participants: Vec::new(),
+        identities: Vec::new(),
         due: restored.as_ref().and_then(|head| head.due_at(rules)),
         notice: restored.as_ref().map(told),
         tombstone: None,

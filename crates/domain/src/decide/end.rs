@@ -1,5 +1,7 @@
 //! Ending: final within a generation.
 
+use std::time::Duration;
+
 use crate::{Decision, EndReason, Head, Intent, IntentKind, Phase, Rules, Session, Timestamp, Tombstone};
 
 use super::{Draft, FIRST_TRY_BY_JOB};
@@ -25,7 +27,7 @@ pub fn end(head: &Head, reason: EndReason, rules: &Rules, now: Timestamp) -> Opt
     }
     let mut decision = draft.finish(rules)?;
     if let Some(ended) = &decision.head {
-        decision.tombstone = Some((tombstone(ended), rules.tombstone + rules.max_retention));
+        decision.tombstone = Some(tombstone(ended, rules.tombstone + rules.max_retention, now));
         decision.session = Some((session(ended, reason, now), rules.session));
     }
     Some(decision)
@@ -35,13 +37,17 @@ fn room_is_gone(reason: EndReason) -> bool {
     matches!(reason, EndReason::RoomFinished | EndReason::Lost)
 }
 
-pub(crate) fn tombstone(head: &Head) -> Tombstone {
-    Tombstone {
+/// What outlives the record, and for how long: `keep`, and as long as somebody is banned.
+pub(crate) fn tombstone(head: &Head, keep: Duration, now: Timestamp) -> (Tombstone, Duration) {
+    let keep = head.banned_until.map_or(keep, |until| keep.max(until.since(now)));
+    let stone = Tombstone {
         epoch: head.epoch.clone(),
         version: head.version,
         generation: head.generation,
         room: head.room.name.clone(),
-    }
+        banned_until: head.banned_until.filter(|until| now < *until),
+    };
+    (stone, keep)
 }
 
 fn session(head: &Head, reason: EndReason, now: Timestamp) -> Session {

@@ -21,6 +21,8 @@ pub struct EventContext<'a> {
     pub identity_sids: u32,
     /// The connection is remembered to have gone.
     pub sid_gone: bool,
+    /// Its identity is banned now.
+    pub banned: bool,
 }
 
 /// What is to be done about an event.
@@ -91,6 +93,9 @@ fn joined(
     }
     let mut draft = Draft::new(context.head, now);
     draft.join(newcomer(snapshot, room, now), context.identity_sids);
+    if context.banned {
+        draft.eject(&snapshot.identity, &snapshot.sid);
+    }
     applied(draft.finish(rules))
 }
 

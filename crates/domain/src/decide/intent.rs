@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::{Decision, Head, Identity, Intent, IntentKind, MAX_INTENTS, ParticipantSid, Phase, Rules, Timestamp};
+use crate::{Decision, Head, Identity, Intent, IntentKind, ParticipantSid, Phase, Rules, Timestamp};
 
-use super::{Draft, FIRST_TRY_BY_JOB};
+use super::Draft;
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
@@ -55,7 +55,7 @@ fn back_off(tries: u32) -> Duration {
 pub fn request_removal(
     head: &Head,
     identity: &Identity,
-    sids: Vec<ParticipantSid>,
+    sids: &[ParticipantSid],
     rules: &Rules,
     now: Timestamp,
 ) -> Result<Option<Decision>, TooManyIntents> {
@@ -63,23 +63,7 @@ pub fn request_removal(
         return Ok(None);
     }
     let mut draft = Draft::new(head, now);
-    let pending = draft.head.intents.iter_mut().find_map(|intent| match &mut intent.kind {
-        IntentKind::RemoveParticipant { identity: who, sids } if who == identity => Some(sids),
-        _ => None,
-    });
-    match pending {
-        Some(pending) => {
-            pending.extend(sids);
-            pending.sort();
-            pending.dedup();
-        }
-        None if head.intents.len() >= MAX_INTENTS => return Err(TooManyIntents),
-        None => {
-            let kind = IntentKind::RemoveParticipant { identity: identity.clone(), sids };
-            draft.head.intents.push(Intent { kind, since: now, next_try: now + FIRST_TRY_BY_JOB, tries: 0 });
-        }
-    }
-    Ok(draft.finish(rules))
+    if draft.remove(identity, sids) { Ok(draft.finish(rules)) } else { Err(TooManyIntents) }
 }
 
 /// The record holds as many intents as it may: LiveKit has been away for long.

@@ -5,6 +5,7 @@
 //! outside can see a difference.
 
 pub(crate) mod adopt;
+pub(crate) mod ban;
 pub(crate) mod create;
 pub(crate) mod end;
 pub(crate) mod event;
@@ -17,8 +18,8 @@ pub(crate) mod tick;
 use std::time::Duration;
 
 use crate::{
-    Head, Identity, Intent, IntentKind, Notice, NoticeBody, Participant, ParticipantSid, Phase, Rules, Session,
-    StreamView, Timestamp, Tombstone, TrackSid,
+    Ban, Head, Identity, Intent, IntentKind, MAX_INTENTS, Notice, NoticeBody, Participant, ParticipantSid, Phase, Role,
+    Rules, Session, StreamView, Timestamp, Tombstone, TrackSid,
 };
 
 /// Whoever decides something for LiveKit carries it out at once; a job takes
@@ -34,6 +35,8 @@ pub struct Decision {
     pub expected: Option<u64>,
     /// Changes of the list of people, to be applied in order.
     pub participants: Vec<ParticipantChange>,
+    /// Changes of what is known of identities, to be applied in order and after the list's.
+    pub identities: Vec<IdentityChange>,
     /// When the record is to be looked at next.
     pub due: Option<Timestamp>,
     /// To be published with the step; `None` when nobody outside can see a difference.
@@ -67,8 +70,19 @@ pub enum ParticipantChange {
     Missing(Participant),
     /// A connection we never knew has gone: only remembered, so that a late `joined` does not bring it back.
     Gone(ParticipantSid),
-    /// Everybody.
+    /// Everybody, and every role granted: the generation is over.
     Clear,
+}
+
+/// One change of what is known of an identity, connected or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IdentityChange {
+    /// It was given a token with this publishing role, and holds it until the generation ends.
+    Grant(Identity, Role),
+    /// It is kept out; the store forgets that by itself when the ban ends.
+    Ban(Identity, Ban),
+    /// It is kept out no longer.
+    Lift(Identity),
 }
 
 /// A head being changed.
@@ -77,6 +91,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) head: Head,
     now: Timestamp,
     participants: Vec<ParticipantChange>,
+    identities: Vec<IdentityChange>,
     joined: Vec<Identity>,
     left: Vec<Identity>,
     cleared: bool,
@@ -89,6 +104,7 @@ impl<'a> Draft<'a> {
             head: before.clone(),
             now,
             participants: Vec::new(),
+            identities: Vec::new(),
             joined: Vec::new(),
             left: Vec::new(),
             cleared: false,
@@ -161,6 +177,42 @@ impl<'a> Draft<'a> {
         self.participants.push(ParticipantChange::Clear);
     }
 
+    /// Changes what is known of an identity.
+    pub(crate) fn identity(&mut self, change: IdentityChange) {
+        self.identities.push(change);
+    }
+
+    /// Wants these connections of `identity` to be taken out of the room; `false` when the record
+    /// holds as many intents as it may.
+    pub(crate) fn remove(&mut self, identity: &Identity, sids: &[ParticipantSid]) -> bool {
+        if sids.is_empty() {
+            return true;
+        }
+        let full = self.head.intents.len() >= MAX_INTENTS;
+        let pending = self.head.intents.iter_mut().find_map(|intent| match &mut intent.kind {
+            IntentKind::RemoveParticipant { identity: who, sids } if who == identity => Some(sids),
+            _ => None,
+        });
+        match pending {
+            Some(pending) => {
+                pending.extend_from_slice(sids);
+                pending.sort();
+                pending.dedup();
+            }
+            None if full => return false,
+            None => {
+                let kind = IntentKind::RemoveParticipant { identity: identity.clone(), sids: sids.to_vec() };
+                self.intend(kind);
+            }
+        }
+        true
+    }
+
+    /// Somebody who decided this carries it out at once; the job's turn comes later.
+    fn intend(&mut self, kind: IntentKind) {
+        self.head.intents.push(Intent { kind, since: self.now, next_try: self.now + FIRST_TRY_BY_JOB, tries: 0 });
+    }
+
     /// Wants LiveKit's copy of the metadata to follow ours. A room that was there
     /// without our mark keeps its own.
     pub(crate) fn write_metadata(&mut self) {
@@ -168,8 +220,7 @@ impl<'a> Draft<'a> {
             return;
         }
         self.head.intents.retain(|intent| !matches!(intent.kind, IntentKind::WriteMetadata { .. }));
-        let kind = IntentKind::WriteMetadata { settings_version: self.head.settings_version };
-        self.head.intents.push(Intent { kind, since: self.now, next_try: self.now + FIRST_TRY_BY_JOB, tries: 0 });
+        self.intend(IntentKind::WriteMetadata { settings_version: self.head.settings_version });
     }
 
     pub(crate) fn enter(&mut self, phase: Phase) {
@@ -183,7 +234,7 @@ impl<'a> Draft<'a> {
     pub(crate) fn finish(mut self, rules: &Rules) -> Option<Decision> {
         self.settle();
         self.head.phase_until = self.head.reconnecting_until(rules);
-        if self.head == *self.before && self.participants.is_empty() {
+        if self.head == *self.before && self.participants.is_empty() && self.identities.is_empty() {
             return None;
         }
         self.cancel_returns();
@@ -196,6 +247,7 @@ impl<'a> Draft<'a> {
             due: self.head.due_at(rules),
             expected: Some(self.before.revision),
             participants: self.participants,
+            identities: self.identities,
             notice,
             tombstone: None,
             session: None,

@@ -48,6 +48,8 @@ pub struct Observation<'a> {
     pub participants: Option<&'a [ParticipantSnapshot]>,
     /// Connections of that list which a webhook has reported to be over: the list is older than that.
     pub gone: &'a HashSet<ParticipantSid>,
+    /// Who is banned now.
+    pub banned: &'a HashSet<Identity>,
 }
 
 /// Something the sweep found that no webhook had reported.
@@ -112,7 +114,7 @@ pub fn observe(
     };
     memory.room_missed = None;
     match seen.participants {
-        Some(listed) => compare_people(head, people, room, (listed, seen.gone), memory, rules, now),
+        Some(listed) => compare_people(head, people, room, (listed, seen), memory, rules, now),
         None => (None, Vec::new()),
     }
 }
@@ -137,7 +139,7 @@ fn compare_people(
     head: &Head,
     people: &[Participant],
     room: &RoomSnapshot,
-    (listed, gone): (&[ParticipantSnapshot], &HashSet<ParticipantSid>),
+    (listed, seen): (&[ParticipantSnapshot], Observation<'_>),
     memory: &mut SweepMemory,
     rules: &Rules,
     now: Timestamp,
@@ -154,8 +156,13 @@ fn compare_people(
         }
     }
     let known: HashSet<&ParticipantSid> = people.iter().map(|p| &p.sid).collect();
-    for row in listed.iter().filter(|row| row.active && !known.contains(&row.sid) && !gone.contains(&row.sid)) {
-        comparison.found(row, room);
+    for row in listed.iter().filter(|row| row.active && !seen.gone.contains(&row.sid)) {
+        if !known.contains(&row.sid) {
+            comparison.found(row, room);
+        }
+        if seen.banned.contains(&row.identity) {
+            comparison.draft.eject(&row.identity, &row.sid);
+        }
     }
     (comparison.draft.finish(rules), comparison.drift)
 }

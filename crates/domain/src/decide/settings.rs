@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::{Decision, Head, Identity, MAX_ROLES, Role, Rules, Timestamp};
+use crate::{Decision, Head, Identity, MAX_ROLES, Role, Rules, Timestamp, Visibility};
 
 use super::Draft;
 
@@ -13,6 +13,8 @@ pub struct SettingsPatch {
     pub title: Option<Option<String>>,
     /// Role of a join that names none.
     pub default_role: Option<Role>,
+    /// Who finds the stream. Whether it is private is settled when it is created.
+    pub visibility: Option<Visibility>,
     /// Replaces the user's metadata as a whole.
     pub metadata: Option<Map<String, Value>>,
 }
@@ -26,6 +28,9 @@ pub enum SettingsRefusal {
     /// The tag given is not the current one.
     #[error("the settings were changed meanwhile")]
     ChangedMeanwhile,
+    /// A stream is private from its creation to its end, or never.
+    #[error("a stream is private from its creation on, or never: create another one")]
+    PrivacyIsFixed,
 }
 
 /// Why a role is not changed.
@@ -54,10 +59,15 @@ pub fn change_settings(
     if expected.is_some_and(|tag| tag != head.settings_tag()) {
         return Err(SettingsRefusal::ChangedMeanwhile);
     }
+    let visibility = patch.visibility.unwrap_or(head.settings.visibility);
+    if (visibility == Visibility::Private) != (head.settings.visibility == Visibility::Private) {
+        return Err(SettingsRefusal::PrivacyIsFixed);
+    }
     let mut draft = Draft::new(head, now);
     let settings = &mut draft.head.settings;
     settings.title = patch.title.clone().unwrap_or(settings.title.take());
     settings.default_role = patch.default_role.unwrap_or(settings.default_role);
+    settings.visibility = visibility;
     settings.metadata = patch.metadata.clone().unwrap_or_else(|| std::mem::take(&mut settings.metadata));
     if draft.head.settings == head.settings {
         return Ok(None);

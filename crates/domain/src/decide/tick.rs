@@ -60,12 +60,13 @@ fn expire(head: &Head, rules: &Rules, now: Timestamp) -> Due {
         head: None,
         expected: Some(head.revision),
         participants: Vec::new(),
+        identities: Vec::new(),
         due: None,
         notice: Some(crate::Notice {
             id: head.id.clone(),
             body: crate::NoticeBody::Removed { epoch: head.epoch.clone(), version: head.version },
         }),
-        tombstone: Some((end::tombstone(head), rules.tombstone)),
+        tombstone: Some(end::tombstone(head, rules.tombstone, now)),
         session: None,
     }))
 }

@@ -1,6 +1,6 @@
 //! One stream in memory: applies decisions the way a store does, and nothing else.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use domain::*;
@@ -11,6 +11,8 @@ pub(crate) struct World {
     pub(crate) head: Option<Head>,
     pub(crate) people: BTreeMap<ParticipantSid, Participant>,
     pub(crate) gone: HashSet<ParticipantSid>,
+    pub(crate) grants: HashMap<Identity, Role>,
+    pub(crate) bans: HashMap<Identity, Ban>,
     pub(crate) tombstone: Option<Tombstone>,
     pub(crate) sessions: Vec<Session>,
     pub(crate) notices: Vec<Notice>,
@@ -25,6 +27,8 @@ impl World {
             head: None,
             people: BTreeMap::new(),
             gone: HashSet::new(),
+            grants: HashMap::new(),
+            bans: HashMap::new(),
             tombstone: None,
             sessions: Vec::new(),
             notices: Vec::new(),
@@ -59,7 +63,7 @@ impl World {
     }
 
     pub(crate) fn create(&mut self, settings: Settings) -> bool {
-        let request = CreateRequest { id: Self::id(), settings, fresh_epoch: Epoch::from("epoch001") };
+        let request = CreateRequest { id: Self::id(), settings, host_key: None, fresh_epoch: Epoch::from("epoch001") };
         match create(self.head.as_ref(), self.tombstone.as_ref(), request, &self.rules, self.now) {
             Creation::Reserve(decision) => {
                 self.apply(*decision);
@@ -107,13 +111,64 @@ impl World {
                     assert!(self.people.remove(&p.sid).is_some(), "somebody unknown is missing");
                 }
                 ParticipantChange::Gone(sid) => drop(self.gone.insert(sid)),
-                ParticipantChange::Clear => self.people.clear(),
+                ParticipantChange::Clear => {
+                    self.people.clear();
+                    self.grants.clear();
+                }
+            }
+        }
+        for change in decision.identities {
+            match change {
+                IdentityChange::Grant(identity, role) => drop(self.grants.insert(identity, role)),
+                IdentityChange::Ban(identity, ban) => drop(self.bans.insert(identity, ban)),
+                IdentityChange::Lift(identity) => drop(self.bans.remove(&identity)),
             }
         }
         self.tombstone = decision.tombstone.map(|(stone, _)| stone).or(self.tombstone.take());
         self.sessions.extend(decision.session.map(|(session, _)| session));
         self.notices.extend(decision.notice);
         self.head = decision.head;
+    }
+
+    /// Asks to join, and writes down the role that is given.
+    pub(crate) fn join(&mut self, who: &str, role: Option<Role>, authority: Authority) -> Result<Role, JoinRefusal> {
+        let on_duplicate = OnDuplicate::Replace;
+        let request = JoinRequest { identity: Identity::parse(who).unwrap(), role, authority, on_duplicate };
+        let connections = self.sids(&request.identity);
+        let (grants, bans) = (self.grants.clone(), self.bans.clone());
+        let place = place(&request.identity, &connections, &grants, &bans);
+        let role = join(self.head.as_ref(), place, &request, self.now)?.role;
+        let decision = grant(self.head(), &request.identity, role, place, &self.rules, self.now).unwrap();
+        self.apply_if(decision);
+        Ok(role)
+    }
+
+    /// Bans somebody for so many seconds.
+    pub(crate) fn ban(&mut self, who: &str, seconds: u64) -> Result<(), BanRefusal> {
+        let identity = Identity::parse(who).unwrap();
+        let connections = self.sids(&identity);
+        let (grants, bans) = (self.grants.clone(), self.bans.clone());
+        let lapsed: Vec<_> =
+            bans.iter().filter(|(_, ban)| !ban.holds(self.now)).map(|(identity, _)| identity.clone()).collect();
+        let until = self.now + Duration::from_secs(seconds);
+        let new = Ban { until, since: self.now, reason: None };
+        let place = place(&identity, &connections, &grants, &bans);
+        let decision = ban(self.head(), &identity, new, place, &lapsed, &self.rules, self.now)?;
+        self.apply_if(decision);
+        Ok(())
+    }
+
+    pub(crate) fn lift(&mut self, who: &str) -> bool {
+        let identity = Identity::parse(who).unwrap();
+        let bans = self.bans.clone();
+        let place = place(&identity, &[], &HashMap::new(), &bans);
+        let decision = lift_ban(self.head(), &identity, place, &self.rules, self.now);
+        self.apply_if(decision)
+    }
+
+    fn sids(&self, identity: &Identity) -> Vec<ParticipantSid> {
+        let own = self.people.values().filter(|p| p.kind.is_person() && p.identity == *identity);
+        own.map(|p| p.sid.clone()).collect()
     }
 
     /// Delivers an event as the orchestrator does; the verdict's name.
@@ -137,6 +192,7 @@ impl World {
             participant: participant.as_ref(),
             identity_sids: about.as_ref().map_or(0, |(_, identity)| self.connections(identity)),
             sid_gone: about.as_ref().is_some_and(|(sid, _)| self.gone.contains(sid)),
+            banned: about.as_ref().is_some_and(|(_, identity)| self.is_banned(identity)),
         };
         match apply_event(context, &event, &self.rules, self.now) {
             Verdict::Apply(decision) => {
@@ -158,9 +214,12 @@ impl World {
         }
     }
 
+    fn is_banned(&self, identity: &Identity) -> bool {
+        self.bans.get(identity).is_some_and(|ban| ban.holds(self.now))
+    }
+
     fn connections(&self, identity: &Identity) -> u32 {
-        let own = self.people.values().filter(|p| p.kind.is_person() && p.identity == *identity);
-        u32::try_from(own.count()).unwrap()
+        u32::try_from(self.sids(identity).len()).unwrap()
     }
 
     pub(crate) fn tick(&mut self) -> &'static str {
@@ -188,7 +247,8 @@ impl World {
     ) -> Vec<DriftKind> {
         let known: Vec<_> = self.people.values().cloned().collect();
         let gone = self.gone.clone();
-        let seen = Observation { room, participants: people, gone: &gone };
+        let banned = self.bans.keys().filter(|identity| self.is_banned(identity)).cloned().collect();
+        let seen = Observation { room, participants: people, gone: &gone, banned: &banned };
         let (decision, drift) = observe(self.head(), &known, seen, memory, &self.rules, self.now);
         self.apply_if(decision);
         drift.into_iter().map(|drift| drift.kind).collect()
@@ -216,6 +276,22 @@ impl World {
             assert_eq!(head.phase == Phase::Live, tracks > 0, "live exactly while somebody publishes");
             assert_eq!(head.empty_since.is_some(), keepers == 0 && head.ever_joined, "empty_since");
         }
+    }
+}
+
+fn place<'a>(
+    identity: &Identity,
+    connections: &'a [ParticipantSid],
+    grants: &HashMap<Identity, Role>,
+    bans: &'a HashMap<Identity, Ban>,
+) -> Place<'a> {
+    let count = |length: usize| u32::try_from(length).unwrap();
+    Place {
+        connections,
+        granted: grants.get(identity).copied(),
+        ban: bans.get(identity),
+        grants: count(grants.len()),
+        bans: count(bans.len()),
     }
 }
 

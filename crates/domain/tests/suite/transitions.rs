@@ -387,21 +387,27 @@ fn a_participant_who_still_joins_is_not_counted() {
 #[test]
 fn joins_are_refused_for_what_the_caller_can_understand() {
     let mut world = World::opened(Settings { max_participants: Some(1), ..Settings::default() });
+    let place = Place::default();
+    let there = [ParticipantSid::from("PA_1")];
+    let connected = Place { connections: &there, ..place };
+    let now = world.now;
     let ask = |identity: &str, on_duplicate| JoinRequest {
         identity: Identity::parse(identity).unwrap(),
         role: None,
-        with_authority: false,
+        authority: Authority::Anybody,
         on_duplicate,
     };
     let ann = ask("ann", OnDuplicate::Replace);
-    assert_eq!(join(None, 0, &ann), Err(JoinRefusal::NotFound));
-    assert_eq!(join(world.head.as_ref(), 0, &ann), Ok(Admission { role: Role::Speaker }));
+    assert_eq!(join(None, place, &ann, now), Err(JoinRefusal::NotFound));
+    assert_eq!(join(world.head.as_ref(), place, &ann, now), Ok(Admission { role: Role::Speaker }));
     world.deliver("EV_1", ROOM, joined("PA_1", "ann"));
-    assert_eq!(join(world.head.as_ref(), 0, &ask("bob", OnDuplicate::Replace)), Err(JoinRefusal::Full));
-    assert!(join(world.head.as_ref(), 1, &ann).is_ok(), "she is in already");
-    assert_eq!(join(world.head.as_ref(), 1, &ask("ann", OnDuplicate::Reject)), Err(JoinRefusal::Duplicate));
+    let bob = ask("bob", OnDuplicate::Replace);
+    assert_eq!(join(world.head.as_ref(), place, &bob, now), Err(JoinRefusal::Full));
+    assert!(join(world.head.as_ref(), connected, &ann, now).is_ok(), "she is in already");
+    let politely = ask("ann", OnDuplicate::Reject);
+    assert_eq!(join(world.head.as_ref(), connected, &politely, now), Err(JoinRefusal::Duplicate));
     world.end(EndReason::Stopped);
-    assert_eq!(join(world.head.as_ref(), 0, &ann), Err(JoinRefusal::Finished));
+    assert_eq!(join(world.head.as_ref(), place, &ann, now), Err(JoinRefusal::Finished));
 }
 
 #[test]
@@ -411,9 +417,9 @@ fn removals_name_connections_and_back_off() {
     let ann = Identity::parse("ann").unwrap();
     let sids = vec![ParticipantSid::from("PA_1")];
     let version = world.head().version;
-    let decision = request_removal(world.head(), &ann, sids.clone(), &world.rules, world.now).unwrap();
+    let decision = request_removal(world.head(), &ann, &sids, &world.rules, world.now).unwrap();
     assert!(world.apply_if(decision));
-    let again = request_removal(world.head(), &ann, sids, &world.rules, world.now).unwrap();
+    let again = request_removal(world.head(), &ann, &sids, &world.rules, world.now).unwrap();
     assert_eq!(again, None, "asked for already");
     assert_eq!(world.head().version, version, "nobody sees an intent");
     let kind = world.head().intents[0].kind.clone();
@@ -432,16 +438,10 @@ fn a_role_changed_by_hand_holds_for_later_tokens() {
     let ann = Identity::parse("ann").unwrap();
     let decision = assign_role(world.head(), &ann, Role::Viewer, &world.rules, world.now).unwrap();
     assert!(world.apply_if(decision));
-    let ask = |role, with_authority| JoinRequest {
-        identity: ann.clone(),
-        role,
-        with_authority,
-        on_duplicate: OnDuplicate::Replace,
-    };
-    let role = |request: &JoinRequest| join(world.head.as_ref(), 0, request).unwrap().role;
-    assert_eq!(role(&ask(None, false)), Role::Viewer);
-    assert_eq!(role(&ask(Some(Role::Speaker), false)), Role::Viewer, "the host's word counts");
-    assert_eq!(role(&ask(Some(Role::Speaker), true)), Role::Speaker);
+    assert_eq!(world.join("ann", None, Authority::Anybody), Ok(Role::Viewer));
+    assert_eq!(world.join("ann", Some(Role::Speaker), Authority::Anybody), Ok(Role::Viewer), "the host's word counts");
+    assert_eq!(world.join("ann", Some(Role::Speaker), Authority::Leader), Ok(Role::Speaker));
+    assert_eq!(world.join("ann", Some(Role::Speaker), Authority::Invited(Role::Speaker)), Err(JoinRefusal::Held));
     world.end(EndReason::Stopped);
     assert_eq!(assign_role(world.head(), &ann, Role::Host, &world.rules, world.now), Err(RoleRefusal::Finished));
 }

@@ -217,7 +217,7 @@ impl Bed {
         let id = stream(id);
         let loaded = self.store.inner.load(&id, Concern::default()).await.unwrap();
         let request =
-            CreateRequest { id: id.clone(), settings: Settings::default(), fresh_epoch: Epoch::from("epoch001") };
+            CreateRequest { id: id.clone(), settings: Settings::default(), host_key: None, fresh_epoch: Epoch::from("epoch001") };
         let Creation::Reserve(decision) =
             create(loaded.head.as_ref(), loaded.tombstone.as_ref(), request, &self.rules, self.now())
         else {

@@ -64,7 +64,7 @@ impl Driver {
         static EPOCHS: AtomicU64 = AtomicU64::new(0);
         let loaded = self.load(id).await;
         let fresh_epoch = Epoch::from(format!("{:08x}", EPOCHS.fetch_add(1, Ordering::Relaxed)));
-        let request = CreateRequest { id: id.clone(), settings: Settings::default(), fresh_epoch };
+        let request = CreateRequest { id: id.clone(), settings: Settings::default(), host_key: None, fresh_epoch };
         let now = self.store.now();
         match create(loaded.head.as_ref(), loaded.tombstone.as_ref(), request, &self.rules, now) {
             Creation::Reserve(decision) => *decision,
