@@ -36,6 +36,7 @@ async fn one(store: &dyn Store, rules: &Rules, number: usize) -> anyhow::Result<
     let request = CreateRequest {
         id: id.clone(),
         settings: Settings::default(),
+        host_key: None,
         fresh_epoch: Epoch::from(format!("{number:08}")),
     };
     let Creation::Reserve(reserved) = domain::create(None, None, request, rules, store.now()) else {

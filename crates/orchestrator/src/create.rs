@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::orchestrator::fresh_epoch;
 use crate::update::{Scope, Step, Updated};
-use crate::{Orchestrator, UseCaseError};
+use crate::{HostKey, Orchestrator, UseCaseError};
 
 /// A create or delete waits this long for another create of the same id.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,24 +26,41 @@ pub struct Created {
     pub head: Head,
     /// `false`: it was active before, and its settings are what they were.
     pub is_new: bool,
+    /// Leads this generation of the stream. It is kept nowhere else; only whoever created it gets it.
+    pub host_key: Option<HostKey>,
 }
 
 impl Orchestrator {
-    /// Creates a stream, or returns the active one of that id.
+    /// Creates a stream, or returns the active one of that id. `with_host_key`: callers are told
+    /// apart, so whoever creates it is given the key that leads it.
     ///
     /// Fails with `RoomTaken`, `LiveKit` or `Store`, and then leaves nothing
     /// behind, and with `Busy` when another create of the id takes over 5 s.
-    pub async fn create_stream(&self, id: StreamId, settings: Settings) -> Result<Created, UseCaseError> {
+    pub async fn create_stream(
+        &self,
+        id: StreamId,
+        settings: Settings,
+        with_host_key: bool,
+    ) -> Result<Created, UseCaseError> {
         let this = self.clone();
-        self.detached(async move { this.create_to_the_end(id, settings).await }).await?
+        let key = with_host_key.then(HostKey::random);
+        self.detached(async move { this.create_to_the_end(id, settings, key).await }).await?
     }
 
-    async fn create_to_the_end(&self, id: StreamId, settings: Settings) -> Result<Created, UseCaseError> {
+    async fn create_to_the_end(
+        &self,
+        id: StreamId,
+        settings: Settings,
+        host_key: Option<HostKey>,
+    ) -> Result<Created, UseCaseError> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match self.reserve(&id, &settings).await? {
-                Reservation::Existing(head) => return Ok(Created { head: *head, is_new: false }),
-                Reservation::Made(head) => return self.open(*head).await,
+            match self.reserve(&id, &settings, host_key.as_ref()).await? {
+                Reservation::Existing(head) => return Ok(Created { head: *head, is_new: false, host_key: None }),
+                Reservation::Made(head) => {
+                    let head = self.open(*head).await?;
+                    return Ok(Created { head, is_new: true, host_key });
+                }
                 Reservation::Overdue(head) => self.settle_reservation(&head).await?,
                 Reservation::UnderWay if Instant::now() >= deadline => return Err(UseCaseError::Busy(UNDER_WAY)),
                 Reservation::UnderWay => tokio::time::sleep(LOOK_AGAIN).await,
@@ -51,11 +68,22 @@ impl Orchestrator {
         }
     }
 
-    async fn reserve(&self, id: &StreamId, settings: &Settings) -> Result<Reservation, UseCaseError> {
+    async fn reserve(
+        &self,
+        id: &StreamId,
+        settings: &Settings,
+        host_key: Option<&HostKey>,
+    ) -> Result<Reservation, UseCaseError> {
         let rules = &self.inner.rules;
+        let host_key = host_key.map(HostKey::hash);
         let updated = self
             .update(id, Scope::default(), |loaded, now| {
-                let request = CreateRequest { id: id.clone(), settings: settings.clone(), fresh_epoch: fresh_epoch() };
+                let request = CreateRequest {
+                    id: id.clone(),
+                    settings: settings.clone(),
+                    host_key: host_key.clone(),
+                    fresh_epoch: fresh_epoch(),
+                };
                 Ok(match (create(loaded.head.as_ref(), loaded.tombstone.as_ref(), request, rules, now), &loaded.head) {
                     (Creation::Reserve(decision), _) => {
                         let head = decision.head.clone().map(Box::new);
@@ -79,7 +107,7 @@ impl Orchestrator {
     }
 
     /// Makes the reserved stream's room.
-    async fn open(&self, reserved: Head) -> Result<Created, UseCaseError> {
+    async fn open(&self, reserved: Head) -> Result<Head, UseCaseError> {
         match self.inner.rooms.create_room(&self.room_to_create(&reserved)).await {
             Ok(room) => {
                 self.inner.health.livekit_answered();
@@ -92,15 +120,14 @@ impl Orchestrator {
         }
     }
 
-    async fn take_room(&self, reserved: &Head, room: &RoomSnapshot) -> Result<Created, UseCaseError> {
+    async fn take_room(&self, reserved: &Head, room: &RoomSnapshot) -> Result<Head, UseCaseError> {
         let ownership = Ownership::of(&room.metadata, &self.inner.deployment);
         if !may_take(reserved, &ownership) {
             self.undo_reservation(reserved).await?;
             return Err(UseCaseError::RoomTaken);
         }
         let unmarked = ownership == Ownership::Unmarked;
-        let head = self.complete_reservation(reserved, room, unmarked).await?;
-        Ok(Created { head, is_new: true })
+        self.complete_reservation(reserved, room, unmarked).await
     }
 
     async fn complete_reservation(

@@ -1,6 +1,6 @@
 //! Why a use-case did not do what was asked.
 
-use domain::JoinRefusal;
+use domain::{BanRefusal, JoinRefusal, MAX_BANS, MAX_GRANTS};
 use rooms::RoomsError;
 use store::StoreError;
 
@@ -25,6 +25,30 @@ pub enum UseCaseError {
     /// The settings tag given is not the current one.
     #[error("the settings were changed meanwhile")]
     ChangedMeanwhile,
+    /// The stream is private, and the caller has shown nothing.
+    #[error("this stream is private: it needs a key or an invite")]
+    Private,
+    /// What the caller has shown does not allow it.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// The role asked for is more than the caller may have.
+    #[error("the role is more than the caller may have")]
+    RoleNotAllowed,
+    /// The identity is banned from the stream.
+    #[error("this userId is banned from the stream")]
+    Banned,
+    /// The identity holds a publishing role, and the caller has not shown to be its owner.
+    #[error("this userId belongs to a host or speaker of the stream")]
+    Held,
+    /// As many are banned from the stream as may be.
+    #[error("{MAX_BANS} people are banned from this stream already: lift a ban first")]
+    TooManyBans,
+    /// As many identities hold a role in the stream as may.
+    #[error("{MAX_GRANTS} people hold a role in this stream already")]
+    TooManyGrants,
+    /// Whether a stream is private is settled when it is created.
+    #[error("a stream is private from its creation on, or never: create another one")]
+    PrivacyIsFixed,
     /// The LiveKit room of that name belongs to another deployment.
     #[error("the LiveKit room of this name belongs to another deployment")]
     RoomTaken,
@@ -58,6 +82,19 @@ impl From<JoinRefusal> for UseCaseError {
             JoinRefusal::Finished => Self::Finished,
             JoinRefusal::Full => Self::Full,
             JoinRefusal::Duplicate => Self::DuplicateIdentity,
+            JoinRefusal::Private => Self::Private,
+            JoinRefusal::Banned => Self::Banned,
+            JoinRefusal::RoleNotAllowed => Self::RoleNotAllowed,
+            JoinRefusal::Held => Self::Held,
+        }
+    }
+}
+
+impl From<BanRefusal> for UseCaseError {
+    fn from(refusal: BanRefusal) -> Self {
+        match refusal {
+            BanRefusal::Finished => Self::Finished,
+            BanRefusal::TooMany => Self::TooManyBans,
         }
     }
 }

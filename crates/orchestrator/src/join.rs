@@ -1,14 +1,11 @@
-//! Joining a stream: a token, and nothing written.
+//! Joining a stream: a token.
 
-use domain::{Identity, JoinRequest, OnDuplicate, Role, RoomName, StreamId, Timestamp, join};
-use rooms::{JoinProof, TokenError, TokenRequest};
-use std::time::Duration;
-use store::Concern;
+use domain::{Head, Identity, JoinRequest, OnDuplicate, Place, Role, RoomName, StreamId, Timestamp, grant, join};
+use rooms::TokenRequest;
+use store::{Concern, Loaded};
 
-use crate::{Orchestrator, UseCaseError};
-
-/// Clients keep refreshed tokens to themselves, so a proof may be this long past its time.
-const PROOF_GRACE: Duration = Duration::from_secs(24 * 3600);
+use crate::update::{Scope, Step, Updated};
+use crate::{Credential, Orchestrator, UseCaseError};
 
 /// A request to join.
 #[derive(Debug, Clone)]
@@ -21,8 +18,8 @@ pub struct JoinStream {
     pub name: Option<String>,
     /// The participant's own metadata, as text.
     pub metadata: Option<String>,
-    /// The caller may overrule a role that was changed by hand (an `admin` key).
-    pub with_authority: bool,
+    /// What the caller has brought.
+    pub credential: Credential,
     /// When the identity is connected already.
     pub on_duplicate: OnDuplicate,
 }
@@ -43,41 +40,68 @@ pub struct Joined {
 }
 
 impl Orchestrator {
-    /// Signs a token for an active stream.
+    /// Signs a token for an active stream. Where callers are told apart, a publishing role is written down
+    /// before the token is given out.
     ///
-    /// Fails with `NotFound`, `Finished`, `Full`, `DuplicateIdentity` or `Store`.
+    /// Fails with `NotFound`, `Finished`, `Full`, `DuplicateIdentity`, `Held`, `Banned`, `Private`,
+    /// `RoleNotAllowed`, `Forbidden`, `TooManyGrants` or `Store`.
     pub async fn join_stream(&self, id: &StreamId, request: JoinStream) -> Result<Joined, UseCaseError> {
-        let concern = Concern { identity: Some(&request.identity), ..Concern::default() };
-        let loaded = self.inner.store.load(id, concern).await?;
-        let asked = JoinRequest {
-            identity: request.identity.clone(),
-            role: request.role,
-            with_authority: request.with_authority,
-            on_duplicate: request.on_duplicate,
-        };
-        let known = u32::try_from(loaded.identity_sids.len()).unwrap_or(u32::MAX);
-        let admission = join(loaded.head.as_ref(), known, &asked)?;
-        let head = loaded.head.ok_or(UseCaseError::NotFound)?;
+        let (head, role) = self.admit(id, &request).await?;
         let minted = self.inner.tokens.mint(TokenRequest {
             room: &self.room_in_token(&head),
             identity: &request.identity,
             name: request.name.as_deref(),
             metadata: request.metadata.as_deref(),
-            role: admission.role,
+            role,
             now: self.now(),
         });
         Ok(Joined {
             token: minted.token,
             room: head.room.name,
             identity: request.identity,
-            role: admission.role,
+            role,
             expires_at: minted.expires_at,
         })
     }
 
-    /// Reads one of our join tokens as a proof of identity; its expiry is forgiven for 24 h.
-    /// Whether its room is the stream's current one is for the caller to compare.
-    pub fn check_join_token(&self, token: &str) -> Result<JoinProof, TokenError> {
-        self.inner.tokens.verify_join_token(token, self.now(), PROOF_GRACE)
+    async fn admit(&self, id: &StreamId, request: &JoinStream) -> Result<(Head, Role), UseCaseError> {
+        let JoinStream { identity, credential, .. } = request;
+        let scope = Scope { concern: Concern { identity: Some(identity), ..Concern::default() }, ..Scope::default() };
+        let updated = self
+            .update(id, scope, |loaded, now| {
+                let head = loaded.head.as_ref().ok_or(UseCaseError::NotFound)?;
+                let asked = JoinRequest {
+                    identity: identity.clone(),
+                    role: request.role,
+                    authority: credential.authority(head, Some(identity))?,
+                    on_duplicate: request.on_duplicate,
+                };
+                let place = place_of(loaded);
+                let admitted = (head.clone(), join(Some(head), place, &asked, now)?.role);
+                if matches!(credential, Credential::Anybody) {
+                    return Ok(Step::Done(admitted));
+                }
+                let granted = grant(head, identity, admitted.1, place, &self.inner.rules, now);
+                Ok(match granted.map_err(|_| UseCaseError::TooManyGrants)? {
+                    Some(decision) => Step::Commit(Box::new(decision), admitted),
+                    None => Step::Done(admitted),
+                })
+            })
+            .await?;
+        match updated {
+            Updated::Done(admitted) => Ok(admitted),
+            Updated::DuplicateEvent | Updated::Fenced => Err(UseCaseError::Busy("the stream is being changed")),
+        }
+    }
+}
+
+/// What the store has loaded of an identity.
+pub(crate) fn place_of(loaded: &Loaded) -> Place<'_> {
+    Place {
+        connections: &loaded.identity_sids,
+        granted: loaded.granted,
+        ban: loaded.ban.as_ref(),
+        grants: loaded.grants,
+        bans: loaded.bans,
     }
 }

@@ -17,7 +17,7 @@ impl Orchestrator {
         self.update(id, scope, |loaded, now| {
             let head = loaded.head.as_ref().filter(|head| head.phase != domain::Phase::Reserved);
             let head = head.ok_or(UseCaseError::NotFound)?;
-            let removal = request_removal(head, identity, loaded.identity_sids.clone(), &self.inner.rules, now);
+            let removal = request_removal(head, identity, &loaded.identity_sids, &self.inner.rules, now);
             match removal {
                 Ok(Some(decision)) => Ok(Step::Commit(Box::new(decision), ())),
                 Ok(None) => Ok(Step::Done(())),

@@ -70,7 +70,7 @@ impl Orchestrator {
         Ok(self.inner.rooms.set_attribute(&head.room.name, identity, HAND, since.unwrap_or_default()).await?)
     }
 
-    async fn active(&self, id: &StreamId) -> Result<Head, UseCaseError> {
+    pub(crate) async fn active(&self, id: &StreamId) -> Result<Head, UseCaseError> {
         let head = self.inner.store.load(id, Concern::default()).await?.head;
         let head = head.filter(|head| head.phase != Phase::Reserved).ok_or(UseCaseError::NotFound)?;
         if head.phase.is_active() { Ok(head) } else { Err(UseCaseError::Finished) }

@@ -16,9 +16,12 @@ use crate::error::StartError;
 use crate::health::HealthState;
 use crate::jobs::{self, JobSettings};
 use crate::locks::StreamLocks;
+use crate::seal::Seal;
 
 /// LiveKit's own timeouts are this much later than ours: a backstop only.
 const BACKSTOP: Duration = Duration::from_secs(30);
+/// Characters of what nobody may guess: 36 of them are a little over 5 bits each.
+pub(crate) const SECRET_LENGTH: usize = 40;
 /// Letters and digits, for ids that nobody types.
 const ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
@@ -74,6 +77,8 @@ pub(crate) struct Inner {
     pub(crate) rules: Rules,
     pub(crate) jobs: JobSettings,
     pub(crate) deployment: DeploymentId,
+    /// Signs invites and tickets.
+    pub(crate) seal: Seal,
     pub(crate) lookup: RoomLookup,
     pub(crate) locks: StreamLocks,
     pub(crate) health: HealthState,
@@ -88,6 +93,7 @@ impl Orchestrator {
     pub async fn start(parts: Parts) -> Result<Self, StartError> {
         let deployment = agree_on_deployment(&*parts.store, parts.deployment).await?;
         agree_on_media_side(&*parts.store, &parts.media_side).await?;
+        let seal = agree_on_seal(&*parts.store).await?;
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
         let inner = Inner {
@@ -99,6 +105,7 @@ impl Orchestrator {
             rules: parts.rules,
             jobs: parts.jobs,
             deployment,
+            seal,
             locks: StreamLocks::default(),
             health: HealthState::default(),
             tasks,
@@ -204,6 +211,14 @@ async fn agree_on_media_side(store: &dyn Store, side: &MediaSide) -> Result<(), 
     tracing::warn!(%stored, %own, "the store was used with another media side; no stream is active, so it is taken over");
     store.swap_meta(MetaKey::MediaSide, Some(&stored), &own).await?;
     Ok(())
+}
+
+async fn agree_on_seal(store: &dyn Store) -> Result<Seal, StartError> {
+    let secret = match store.meta(MetaKey::AccessKey).await? {
+        Some(secret) => secret,
+        None => store.swap_meta(MetaKey::AccessKey, None, &random_id(SECRET_LENGTH)).await?,
+    };
+    Ok(Seal::new(&secret))
 }
 
 /// `length` random letters and digits.

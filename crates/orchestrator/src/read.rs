@@ -24,14 +24,13 @@ impl Orchestrator {
         Ok(self.inner.store.list(query).await?)
     }
 
-    /// A page of the connections in a stream.
+    /// A page of the connections in a stream; empty for an unknown one.
     pub async fn list_people(
         &self,
         id: &StreamId,
         limit: usize,
         cursor: Option<&Cursor>,
     ) -> Result<PeoplePage, UseCaseError> {
-        self.get_stream(id).await?;
         Ok(self.inner.store.people(id, limit, cursor).await?)
     }
 

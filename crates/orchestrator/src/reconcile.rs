@@ -51,7 +51,8 @@ impl Orchestrator {
             _ => None,
         };
         let gone = self.gone_of(id, &people, listed.as_deref()).await?;
-        let seen = Observation { room, participants: listed.as_deref(), gone: &gone };
+        let banned = self.banned_of(&head).await?;
+        let seen = Observation { room, participants: listed.as_deref(), gone: &gone, banned: &banned };
         let mut after = memory.clone();
         let (decision, drift) = observe(&head, &people, seen, &mut after, &self.inner.rules, self.now());
         let settled = match &decision {
@@ -63,6 +64,16 @@ impl Orchestrator {
         }
         *memory = after;
         Ok(drift)
+    }
+
+    /// Who is kept out of the stream now.
+    async fn banned_of(&self, head: &Head) -> Result<HashSet<domain::Identity>, UseCaseError> {
+        let now = self.now();
+        if !head.may_have_bans(now) {
+            return Ok(HashSet::new());
+        }
+        let bans = self.inner.store.bans(&head.id).await?.into_iter();
+        Ok(bans.filter(|(_, ban)| ban.holds(now)).map(|(identity, _)| identity).collect())
     }
 
     /// Listed connections we do not have because a webhook has said that they are over.

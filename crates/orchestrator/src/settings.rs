@@ -39,6 +39,7 @@ impl From<SettingsRefusal> for UseCaseError {
         match refusal {
             SettingsRefusal::Finished => Self::Finished,
             SettingsRefusal::ChangedMeanwhile => Self::ChangedMeanwhile,
+            SettingsRefusal::PrivacyIsFixed => Self::PrivacyIsFixed,
         }
     }
 }

@@ -113,6 +113,7 @@ impl Orchestrator {
             participant: loaded.participant.as_ref(),
             identity_sids: u32::try_from(loaded.identity_sids.len()).unwrap_or(u32::MAX),
             sid_gone: loaded.sid_gone,
+            banned: loaded.ban.as_ref().is_some_and(|ban| ban.holds(now)),
         };
         let finishes = matches!(event.kind, RoomEventKind::RoomFinished);
         match apply_event(context, event, &self.inner.rules, now) {

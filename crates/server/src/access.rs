@@ -1,10 +1,14 @@
 //! The access check. A permission is a value that only this module can make.
+//!
+//! What a caller brings is read here; what it says about a stream is the
+//! orchestrator's business, and who may join as what is decided in `domain`.
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use domain::{Identity, OnDuplicate, Role, StreamId};
+use domain::{Identity, OnDuplicate, StreamId, Visibility};
+use orchestrator::{Credential, UseCaseError};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -12,39 +16,55 @@ use crate::config::{ApiKey, Auth, Scope};
 use crate::problem::Problem;
 use crate::state::AppState;
 
-const KEY_NEEDED: &str = "this needs an API key: Authorization: Bearer <key>";
-const UNKNOWN_KEY: &str = "the bearer is not a known API key";
-
-/// The caller may change things.
-#[derive(Debug)]
-pub(crate) struct AdminKey(());
+const BEARER_NEEDED: &str = "this needs a bearer: Authorization: Bearer <key>";
+const ADMIN_NEEDED: &str = "this needs a key with the scope admin";
+const LEADER_NEEDED: &str = "this needs the stream's host key, or a key with the scope admin";
+const ROLE_NEEDS: &str = "joining as host or speaker needs the stream's host key, a key with the scope admin, \
+                          or for a speaker an invite";
 
 /// The caller may read what not everybody may.
 #[derive(Debug)]
 pub(crate) struct ReadKey(());
 
+/// The caller may create streams.
+#[derive(Debug)]
+pub(crate) struct Creator(());
+
+/// The caller may end, change and moderate the stream of the path.
+#[derive(Debug)]
+pub(crate) struct Leader(());
+
 /// Nothing new is refused: shutdown has not begun.
 #[derive(Debug)]
 pub(crate) struct Open(());
 
-/// Who calls, as far as it matters to somebody's own place in a stream.
-#[derive(Debug)]
-pub(crate) enum Caller {
-    /// Callers are not told apart.
-    Anybody,
-    /// Brought a key.
-    Key(Scope),
-    /// Brought something else as bearer: a join token, perhaps.
-    Token(String),
-    /// Brought nothing.
-    Nobody,
-}
+/// Who calls. What was brought has been read, and not yet compared with a stream.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller(Credential);
 
-impl FromRequestParts<AppState> for AdminKey {
+/// Who looks. A bearer that can't be read matters only where looking needs one.
+#[derive(Debug)]
+pub(crate) struct Onlooker(Result<Caller, Problem>);
+
+impl FromRequestParts<AppState> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
-        require(&state.config.auth, &parts.headers, Scope::Admin).map(|()| Self(()))
+        let Auth::Keys(keys) = &state.config.auth else { return Ok(Self(Credential::Anybody)) };
+        let Some(bearer) = bearer(&parts.headers)? else { return Ok(Self(Credential::Nothing)) };
+        match find(keys, bearer).map(|key| key.scope) {
+            Some(Scope::Admin) => Ok(Self(Credential::Admin)),
+            Some(Scope::Read) => Ok(Self(Credential::Reader)),
+            None => Ok(Self(state.orchestrator.read_credential(bearer)?)),
+        }
+    }
+}
+
+impl FromRequestParts<AppState> for Onlooker {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        Ok(Self(Caller::from_request_parts(parts, state).await))
     }
 }
 
@@ -52,7 +72,35 @@ impl FromRequestParts<AppState> for ReadKey {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
-        require(&state.config.auth, &parts.headers, Scope::Read).map(|()| Self(()))
+        Caller::from_request_parts(parts, state).await?.check_key().map(|()| Self(()))
+    }
+}
+
+impl FromRequestParts<AppState> for Creator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let Caller(credential) = Caller::from_request_parts(parts, state).await?;
+        match credential {
+            Credential::Anybody | Credential::Admin => Ok(Self(())),
+            _ if state.config.open_create => Ok(Self(())),
+            Credential::Nothing => Err(Problem::unauthorized(ADMIN_NEEDED)),
+            _ => Err(Problem::forbidden(ADMIN_NEEDED)),
+        }
+    }
+}
+
+impl FromRequestParts<AppState> for Leader {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        if matches!(caller.0, Credential::Anybody | Credential::Admin) {
+            return Ok(Self(()));
+        }
+        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Problem::stream_not_found())?;
+        let id = params.iter().find(|(name, _)| *name == "id").and_then(|(_, text)| StreamId::parse(text).ok());
+        caller.check_lead(state, &id.ok_or_else(Problem::stream_not_found)?).await.map(|()| Self(()))
     }
 }
 
@@ -64,107 +112,101 @@ impl FromRequestParts<AppState> for Open {
     }
 }
 
-impl FromRequestParts<AppState> for Caller {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
-        let Auth::Keys(keys) = &state.config.auth else { return Ok(Self::Anybody) };
-        let Some(bearer) = bearer(&parts.headers)? else { return Ok(Self::Nobody) };
-        Ok(find(keys, bearer).map_or_else(|| Self::Token(bearer.to_owned()), |key| Self::Key(key.scope)))
-    }
-}
-
-/// What a caller may do when joining.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct JoinRights {
-    /// The role to ask for; `None`: the stream's default.
-    pub(crate) role: Option<Role>,
-    /// What happens when the identity is there already.
-    pub(crate) on_duplicate: OnDuplicate,
-    /// Goes before a role that was changed by hand.
-    pub(crate) with_authority: bool,
-}
-
 impl Caller {
-    /// Checks a join: publishing roles need an `admin` key; taking somebody's
-    /// place needs a key or that identity's own join token.
-    pub(crate) async fn check_join(
-        &self,
-        state: &AppState,
-        id: &StreamId,
-        identity: &Identity,
-        role: Option<Role>,
-        on_duplicate: Option<OnDuplicate>,
-    ) -> Result<JoinRights, Problem> {
-        let asked = on_duplicate.unwrap_or(OnDuplicate::Replace);
-        if matches!(self, Self::Anybody) {
-            return Ok(JoinRights { role, on_duplicate: asked, with_authority: false });
+    /// What was brought.
+    pub(crate) fn into_credential(self) -> Credential {
+        self.0
+    }
+
+    /// What happens to somebody who is there under the same identity. Whoever brings nothing replaces nobody.
+    pub(crate) fn on_duplicate(&self, asked: Option<OnDuplicate>) -> OnDuplicate {
+        match self.0 {
+            Credential::Nothing => OnDuplicate::Reject,
+            _ => asked.unwrap_or(OnDuplicate::Replace),
         }
-        let on_duplicate = match self {
-            Self::Nobody => OnDuplicate::Reject,
-            Self::Token(token) => {
-                prove(state, token, id, identity).await?;
-                asked
-            }
-            Self::Key(_) | Self::Anybody => asked,
-        };
-        let role = role.unwrap_or(Role::Viewer);
-        if role != Role::Viewer {
-            self.need_admin("joining as host or speaker needs a key with the scope admin")?;
+    }
+
+    /// A refused role in words that tell what it needs.
+    pub(crate) fn join_problem(&self, error: UseCaseError) -> Problem {
+        match error {
+            UseCaseError::RoleNotAllowed => self.refused(ROLE_NEEDS),
+            error => error.into(),
         }
-        Ok(JoinRights { role: Some(role), on_duplicate, with_authority: matches!(self, Self::Key(Scope::Admin)) })
     }
 
-    /// Checks that the caller may take `identity` out: with its own join token, or an `admin` key.
-    pub(crate) async fn check_leave(
-        &self,
-        state: &AppState,
-        id: &StreamId,
-        identity: &Identity,
-    ) -> Result<(), Problem> {
-        let why = "leaving needs the join token of this userId, or a key with the scope admin";
-        self.own_or_admin(state, id, identity, why).await
+    /// Checks that the caller may end, change and moderate a stream.
+    pub(crate) async fn check_lead(&self, state: &AppState, id: &StreamId) -> Result<(), Problem> {
+        self.told(state.orchestrator.check_lead(id, &self.0, LEADER_NEEDED).await, LEADER_NEEDED)
     }
 
-    /// Checks that the caller may raise or lower the hand of `identity`: with its own join token, or an `admin` key.
-    pub(crate) async fn check_hand(&self, state: &AppState, id: &StreamId, identity: &Identity) -> Result<(), Problem> {
-        let why = "a hand needs the join token of its userId, or a key with the scope admin";
-        self.own_or_admin(state, id, identity, why).await
-    }
-
-    async fn own_or_admin(
+    /// Checks that the caller may act for `identity`; `why` says what that needs.
+    pub(crate) async fn check_own(
         &self,
         state: &AppState,
         id: &StreamId,
         identity: &Identity,
         why: &'static str,
     ) -> Result<(), Problem> {
-        match self {
-            Self::Token(token) => prove(state, token, id, identity).await,
-            Self::Anybody | Self::Key(_) | Self::Nobody => self.need_admin(why),
+        self.told(state.orchestrator.check_own(id, identity, &self.0, why).await, why)
+    }
+
+    /// Checks that the caller has a key of whatever scope.
+    pub(crate) fn check_key(&self) -> Result<(), Problem> {
+        match self.0 {
+            Credential::Anybody | Credential::Admin | Credential::Reader => Ok(()),
+            _ => Err(self.refused("this needs an API key: Authorization: Bearer <key>")),
         }
     }
 
-    fn need_admin(&self, why: &'static str) -> Result<(), Problem> {
-        match self {
-            Self::Anybody | Self::Key(Scope::Admin) => Ok(()),
-            Self::Key(Scope::Read) | Self::Token(_) => Err(Problem::forbidden(why)),
-            Self::Nobody => Err(Problem::unauthorized(why)),
+    /// Checks that the caller has a key that may do everything.
+    pub(crate) fn check_admin(&self) -> Result<(), Problem> {
+        match self.0 {
+            Credential::Anybody | Credential::Admin => Ok(()),
+            _ => Err(self.refused(ADMIN_NEEDED)),
         }
+    }
+
+    /// Whoever brought nothing is asked to; whoever brought too little is told so.
+    fn refused(&self, why: &'static str) -> Problem {
+        if matches!(self.0, Credential::Nothing) { Problem::unauthorized(why) } else { Problem::forbidden(why) }
+    }
+
+    fn told(&self, result: Result<(), UseCaseError>, why: &'static str) -> Result<(), Problem> {
+        result.map_err(|error| match error {
+            UseCaseError::Forbidden(_) if matches!(self.0, Credential::Nothing) => Problem::unauthorized(why),
+            error => error.into(),
+        })
     }
 }
 
-/// A join token counts by signature, identity and room; the room must be the stream's current one.
-async fn prove(state: &AppState, token: &str, id: &StreamId, identity: &Identity) -> Result<(), Problem> {
-    let proof = state.orchestrator.check_join_token(token)?;
-    if proof.identity != *identity {
-        return Err(Problem::forbidden("the join token belongs to another userId"));
+impl Onlooker {
+    /// Somebody who looks by a ticket, if there is one.
+    pub(crate) fn or_ticket(self, state: &AppState, ticket: Option<&str>) -> Self {
+        let told_apart = state.config.auth.is_on();
+        match ticket.filter(|_| told_apart) {
+            Some(ticket) => Self(state.orchestrator.read_ticket(ticket).map(Caller).map_err(Problem::from)),
+            None => self,
+        }
     }
-    let current = state.orchestrator.get_stream(id).await?.room.name;
-    if proof.room != current {
-        return Err(Problem::forbidden("the join token is for another room than the stream's current one"));
+
+    /// Checks that the caller has a key of whatever scope.
+    pub(crate) fn check_key(&self) -> Result<(), Problem> {
+        self.0.as_ref().map_err(Clone::clone)?.check_key()
     }
-    Ok(())
+
+    /// Checks that the caller may look at a stream of this visibility.
+    pub(crate) async fn check_sight(
+        &self,
+        state: &AppState,
+        id: &StreamId,
+        visibility: Visibility,
+    ) -> Result<(), Problem> {
+        if visibility != Visibility::Private {
+            return Ok(());
+        }
+        let Caller(credential) = self.0.as_ref().map_err(Clone::clone)?;
+        Ok(state.orchestrator.check_sight(id, visibility, credential).await?)
+    }
 }
 
 /// The start of the hash of the key that a request brings, if the key is known: who calls, for limits.
@@ -174,16 +216,6 @@ pub(crate) fn known_key(state: &AppState, headers: &HeaderMap) -> Option<u64> {
     key.hash.first_chunk().map(|start| u64::from_be_bytes(*start))
 }
 
-fn require(auth: &Auth, headers: &HeaderMap, scope: Scope) -> Result<(), Problem> {
-    let Auth::Keys(keys) = auth else { return Ok(()) };
-    let bearer = bearer(headers)?.ok_or_else(|| Problem::unauthorized(KEY_NEEDED))?;
-    let key = find(keys, bearer).ok_or_else(|| Problem::unauthorized(UNKNOWN_KEY))?;
-    if key.scope < scope {
-        return Err(Problem::forbidden("this needs a key with the scope admin"));
-    }
-    Ok(())
-}
-
 /// The bearer of a request; another scheme is refused, because it was meant to say something.
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let Some(value) = headers.get(AUTHORIZATION) else { return Ok(None) };
@@ -191,7 +223,7 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
         let (scheme, credentials) = text.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| credentials.trim())
     });
-    bearer.filter(|bearer| !bearer.is_empty()).map(Some).ok_or_else(|| Problem::unauthorized(KEY_NEEDED))
+    bearer.filter(|bearer| !bearer.is_empty()).map(Some).ok_or_else(|| Problem::unauthorized(BEARER_NEEDED))
 }
 
 /// Compares with all keys in constant time, whichever it is.

@@ -17,6 +17,8 @@ pub struct ServerConfig {
     pub loopback_only: bool,
     /// How often callers may do what costs something; `None`: as often as they like.
     pub limits: Option<RateLimits>,
+    /// With keys: whether callers without one may create streams, which they then lead by host key.
+    pub open_create: bool,
     /// Origins whose pages may call the API. `None`: same origin only while
     /// `auth` is off, any origin with keys (there are no cookies). `*` among them: any.
     pub cors_origins: Option<Vec<String>>,
@@ -50,6 +52,7 @@ impl Default for ServerConfig {
             auth: Auth::Off,
             loopback_only: false,
             limits: None,
+            open_create: false,
             cors_origins: None,
             trusted_proxies: loopback(),
             media_url: MediaUrl::SameOrigin,

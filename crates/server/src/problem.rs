@@ -13,8 +13,7 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hub::HubError;
-use orchestrator::{UseCaseError, WebhookFailure};
-use rooms::TokenError;
+use orchestrator::{CredentialError, UseCaseError, WebhookFailure};
 use serde::Serialize;
 use store::StoreError;
 use utoipa::ToSchema;
@@ -251,12 +250,21 @@ impl IntoResponse for Problem {
 impl From<UseCaseError> for Problem {
     fn from(error: UseCaseError) -> Self {
         let conflict = |code, title| Details::new(StatusCode::CONFLICT, code, title, error.to_string()).into();
+        let refused = |code, title| Details::new(StatusCode::FORBIDDEN, code, title, error.to_string()).into();
         match &error {
             UseCaseError::NotFound => Self::stream_not_found(),
             UseCaseError::Finished => conflict("stream_finished", "Stream finished"),
-            UseCaseError::Full => {
-                Details::new(StatusCode::FORBIDDEN, "stream_full", "Stream full", error.to_string()).into()
+            UseCaseError::Full => refused("stream_full", "Stream full"),
+            UseCaseError::Private => {
+                Details::new(StatusCode::UNAUTHORIZED, "private_stream", "Private stream", error.to_string()).into()
             }
+            UseCaseError::Forbidden(why) => Self::forbidden(*why),
+            UseCaseError::RoleNotAllowed => Self::forbidden(error.to_string()),
+            UseCaseError::Banned => refused("banned", "Banned"),
+            UseCaseError::Held => conflict("identity_held", "Identity held"),
+            UseCaseError::TooManyBans => conflict("too_many_bans", "Too many bans"),
+            UseCaseError::TooManyGrants => conflict("too_many_roles", "Too many roles"),
+            UseCaseError::PrivacyIsFixed => conflict("privacy_is_fixed", "Privacy is fixed"),
             UseCaseError::DuplicateIdentity => conflict("duplicate_identity", "Identity in use"),
             UseCaseError::NotInRoom => Self::not_in_stream(),
             UseCaseError::ChangedMeanwhile => Details::new(
@@ -330,9 +338,9 @@ impl From<WebhookFailure> for Problem {
     }
 }
 
-impl From<TokenError> for Problem {
-    fn from(_: TokenError) -> Self {
-        Self::unauthorized("the bearer is neither a known API key nor a join token of this server")
+impl From<CredentialError> for Problem {
+    fn from(error: CredentialError) -> Self {
+        Self::unauthorized(error.to_string())
     }
 }
 

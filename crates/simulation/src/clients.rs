@@ -7,7 +7,7 @@ use std::time::Duration;
 use ::rooms::RoomSpec;
 use ::rooms::simulated::Guest;
 use domain::{DeploymentId, Identity, Kind, Mark, OnDuplicate, RoomName, StreamId, TrackSid};
-use orchestrator::JoinStream;
+use orchestrator::{Credential, JoinStream};
 use parking_lot::Mutex;
 use rand::RngExt;
 
@@ -45,7 +45,7 @@ impl Clients {
             role: None,
             name: None,
             metadata: None,
-            with_authority: false,
+            credential: Credential::Anybody,
             on_duplicate: OnDuplicate::Replace,
         };
         let Some(Ok(joined)) = instance.alive(instance.orchestrator.join_stream(id, request)).await else { return };

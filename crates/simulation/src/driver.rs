@@ -128,7 +128,9 @@ async fn create(sim: Arc<Sim>, instance: Arc<Instance>, id: StreamId) {
     sim.invariants.lock().create_asked(&id);
     sim.log.write(format!("i{} is asked to create {id}", instance.number));
     let settings = settings(&sim);
-    let Some(result) = instance.alive(instance.orchestrator.create_stream(id.clone(), settings)).await else { return };
+    let Some(result) = instance.alive(instance.orchestrator.create_stream(id.clone(), settings, false)).await else {
+        return;
+    };
     sim.log.write(format!("create {id}: {}", result.as_ref().map_or_else(ToString::to_string, |c| c.head.tag())));
     if let Ok(created) = result {
         // What was acknowledged is there, or has been and is over.

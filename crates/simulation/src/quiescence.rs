@@ -145,7 +145,7 @@ async fn compare_subscribers(sim: &Sim, cast: &Cast) -> Result<(), String> {
             return Err(format!("w{number} sees of {}: {shown:?}, but it is {stored:?}", watcher.id));
         }
     }
-    let query = ListQuery { phases: Phase::LISTED.to_vec(), limit: 500, cursor: None };
+    let query = ListQuery { phases: Phase::LISTED.to_vec(), limit: 500, cursor: None, hidden: true };
     let page = sim.store.list(&query).await.map_err(|error| error.to_string())?;
     let listed: BTreeMap<_, _> = page.items.iter().map(|head| (head.id.clone(), head.into())).collect();
     let shown = cast.lobby.shown.lock().clone();

@@ -10,7 +10,7 @@ use ::store::{
     Page, Partition, PeoplePage, Store, StoreError, Totals, Watch,
 };
 use async_trait::async_trait;
-use domain::{Head, Identity, Notice, NoticeBody, Participant, ParticipantSid, StreamId, Timestamp};
+use domain::{Ban, Head, Identity, Notice, NoticeBody, Participant, ParticipantSid, StreamId, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -192,6 +192,10 @@ impl Store for FaultyStore {
 
     async fn gone(&self, id: &StreamId, sids: &[ParticipantSid]) -> Result<Vec<ParticipantSid>, StoreError> {
         self.call("gone", self.sim.store.gone(id, sids)).await
+    }
+
+    async fn bans(&self, id: &StreamId) -> Result<Vec<(Identity, Ban)>, StoreError> {
+        self.call("bans", self.sim.store.bans(id)).await
     }
 
     async fn commit(&self, id: &StreamId, commit: Commit<'_>) -> Result<Committed, StoreError> {

@@ -20,6 +20,8 @@ pub struct ListQuery {
     pub limit: usize,
     /// After this one.
     pub cursor: Option<Cursor>,
+    /// Also those that are not public.
+    pub hidden: bool,
 }
 
 /// One page, newest first (`startedAt`, then id).

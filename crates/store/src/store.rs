@@ -1,7 +1,9 @@
 //! The trait that both backends implement, and the words it uses.
 
 use async_trait::async_trait;
-use domain::{Decision, EventId, Head, Identity, Notice, Participant, ParticipantSid, StreamId, Timestamp, Tombstone};
+use domain::{
+    Ban, Decision, EventId, Head, Identity, Notice, Participant, ParticipantSid, Role, StreamId, Timestamp, Tombstone,
+};
 use tokio::sync::mpsc;
 
 use crate::{ListQuery, Memo, MemoSwap, Page, Partition, PeoplePage, StoreError};
@@ -9,8 +11,8 @@ use crate::{ListQuery, Memo, MemoSwap, Page, Partition, PeoplePage, StoreError};
 /// Keeps streams and tells every instance when one changes.
 ///
 /// All methods fail with [`StoreError`] within 2 s when the backend does not answer.
-/// A commit is atomic: head, people, indexes, totals, due time, event memory
-/// and the published notice, or nothing.
+/// A commit is atomic: head, people, what is known of identities, indexes, totals,
+/// due time, event memory and the published notice, or nothing.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// The store's clock, the same for all instances: Redis TIME by a refreshed
@@ -42,6 +44,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Which of these connections are remembered to have gone.
     async fn gone(&self, id: &StreamId, sids: &[ParticipantSid]) -> Result<Vec<ParticipantSid>, StoreError>;
+
+    /// The bans of a stream id, by identity; also those that have ended and are not forgotten yet.
+    /// They are kept without a record too.
+    async fn bans(&self, id: &StreamId) -> Result<Vec<(Identity, Ban)>, StoreError>;
 
     /// One atomic step. One round trip.
     async fn commit(&self, id: &StreamId, commit: Commit<'_>) -> Result<Committed, StoreError>;
@@ -117,6 +123,14 @@ pub struct Loaded {
     pub participant: Option<Participant>,
     /// Live connections of people with the identity asked for.
     pub identity_sids: Vec<ParticipantSid>,
+    /// The publishing role that the identity asked for holds in this generation.
+    pub granted: Option<Role>,
+    /// The ban of the identity asked for; it may have ended. Looked up without a head too.
+    pub ban: Option<Ban>,
+    /// How many identities hold a role. Counted only when an identity is asked for.
+    pub grants: u32,
+    /// How many bans are stored, ended ones included. Counted only when an identity is asked for.
+    pub bans: u32,
     /// The connection asked for is remembered to have gone.
     pub sid_gone: bool,
     /// The event asked for has been applied before.
@@ -163,6 +177,8 @@ pub enum MetaKey {
     Deployment,
     /// Which media side the record belongs to: `external` or `embedded:<id>`.
     MediaSide,
+    /// Signs invites and tickets; random, made once.
+    AccessKey,
 }
 
 /// Sums over active streams.

@@ -20,7 +20,12 @@ fn id(n: usize) -> StreamId {
 }
 
 async fn reserve(store: &EmbeddedStore, id: &StreamId) {
-    let request = CreateRequest { id: id.clone(), settings: Settings::default(), host_key: None, fresh_epoch: Epoch::from("abcdefgh") };
+    let request = CreateRequest {
+        id: id.clone(),
+        settings: Settings::default(),
+        host_key: None,
+        fresh_epoch: Epoch::from("abcdefgh"),
+    };
     let Creation::Reserve(decision) = create(None, None, request, &Rules::default(), store.now()) else {
         panic!("{id} is there already");
     };

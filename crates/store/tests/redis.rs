@@ -96,7 +96,7 @@ async fn reads_cost_the_same_however_many_streams_there_are() {
     let Some(server) = RedisServer::start_volatile().await else { return };
     let store = open(&server).await;
     let driver = Driver::new(&store);
-    let query = ListQuery { phases: Phase::ACTIVE.to_vec(), limit: 50, cursor: None };
+    let query = ListQuery { phases: Phase::ACTIVE.to_vec(), limit: 50, cursor: None, hidden: false };
     for streams in [0..100, 100..1000] {
         for n in streams.clone() {
             driver.create(&id(&format!("s{n}"))).await;
@@ -123,7 +123,7 @@ async fn scripts_that_the_server_forgot_are_sent_again() {
     flush().await;
     driver.join(&gold, "ada", "PA_1").await;
     flush().await;
-    let query = ListQuery { phases: vec![Phase::Waiting], limit: 5, cursor: None };
+    let query = ListQuery { phases: vec![Phase::Waiting], limit: 5, cursor: None, hidden: false };
     assert_eq!(store.list(&query).await.unwrap().items.len(), 1);
     flush().await;
     assert_eq!(store.people(&gold, 5, None).await.unwrap().items.len(), 1);
@@ -137,7 +137,7 @@ async fn scripts_that_the_server_forgot_are_sent_again() {
 async fn all_calls_fail(store: &Arc<dyn Store>, decision: &domain::Decision) {
     let gold = id("gold");
     let (partition, ttl) = (Partition::of(&gold), Duration::from_secs(1));
-    let query = ListQuery { phases: vec![Phase::Waiting], limit: 5, cursor: None };
+    let query = ListQuery { phases: vec![Phase::Waiting], limit: 5, cursor: None, hidden: false };
     let first = async {
         tokio::join!(
             async { store.ping().await.unwrap_err() },
@@ -375,7 +375,7 @@ async fn a_record_that_expired_is_skipped_and_forgotten() {
         server.command(&["DEL", &key("head", name)]).await;
     }
     let listed = async || {
-        let query = ListQuery { phases: Phase::LISTED.to_vec(), limit: 1, cursor: None };
+        let query = ListQuery { phases: Phase::LISTED.to_vec(), limit: 1, cursor: None, hidden: false };
         let page = store.list(&query).await.unwrap();
         let next = match &page.next {
             Some(next) => store.list(&ListQuery { cursor: Some(next.clone()), ..query }).await.unwrap().items.len(),
@@ -421,7 +421,7 @@ async fn everything_of_one_step_is_in_one_slot_of_a_cluster() {
     driver.apply(&gold, joined("ada", "PA_1", Kind::Standard), Some(&EventId("EV_{1}".to_owned()))).await;
     driver.leave(&gold, "ada", "PA_1").await;
     driver.end(&gold).await;
-    let query = ListQuery { phases: Phase::LISTED.to_vec(), limit: 5, cursor: None };
+    let query = ListQuery { phases: Phase::LISTED.to_vec(), limit: 5, cursor: None, hidden: false };
     assert_eq!(store.list(&query).await.unwrap().items.len(), 1);
     assert!(store.lease(Partition::of(&gold), "a", Duration::from_secs(1)).await.unwrap().is_some());
     store.swap_meta(MetaKey::Deployment, None, "d").await.unwrap();

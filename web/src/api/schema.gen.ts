@@ -137,7 +137,8 @@ export interface paths {
         head?: never;
         /**
          * Changes title, default role and metadata.
-         * @description With `If-Match: "<settingsTag>"` only if nobody has changed them since.
+         * @description With `If-Match`, the `ETag` or the `settingsTag` of an earlier answer, only if nobody has changed them since.
+         *     People who come and go meanwhile do not matter.
          */
         patch: operations["patch_stream"];
         trace?: never;
@@ -331,9 +332,13 @@ export interface components {
             name: string;
             /** @description Shown in the lobby. */
             title?: string;
+            /** @description Who finds the stream, and who may look at it; absent: `public`. `private` needs `AUTH=keys`. */
+            visibility?: components["schemas"]["Visibility"];
         };
         /** @description The id of a stream that exists now. */
         CreatedStream: {
+            /** @description Leads this stream until it ends; shown this once, to whoever created it, where callers are told apart. */
+            hostKey?: string;
             streamId: string;
         };
         /**
@@ -353,11 +358,14 @@ export interface components {
             /** @description Display name for the others. */
             name?: string;
             /**
-             * @description When the identity is there already; absent: `replace`, or `reject` where
-             *     keys are in use and the caller brings neither a key nor this identity's own join token.
+             * @description When the identity is there already; absent: `replace`. Where keys are in use, a caller who brings
+             *     neither a key nor this identity's own join token is refused whatever this says.
              */
             onDuplicate?: components["schemas"]["OnDuplicate"];
-            /** @description As what; absent: the stream's `defaultRole`, or `viewer` where keys are in use. */
+            /**
+             * @description As what; absent: the stream's `defaultRole`. Where keys are in use: `defaultRole` for an `admin` or
+             *     host key, the invite's role, the role held before for an own join token, else `viewer`.
+             */
             role?: components["schemas"]["Role"];
             /**
              * @description Who: LiveKit's identity, at most 256 bytes, no control characters.
@@ -446,6 +454,8 @@ export interface components {
             metadata?: Record<string, never>;
             /** @description Shown in the lobby; `null` takes it away. */
             title?: string | null;
+            /** @description `public` or `unlisted`; a `private` stream stays so, and no other becomes it. */
+            visibility?: components["schemas"]["Visibility"];
         };
         /**
          * @description Where a stream is in its life.
@@ -548,6 +558,7 @@ export interface components {
             totalJoins: number;
             /** Format: int64 */
             version: number;
+            visibility: components["schemas"]["Visibility"];
         };
         /**
          * @description The state of a stream; also the data of its events. With `view=summary`
@@ -600,6 +611,8 @@ export interface components {
              * @description Rises by one with every change.
              */
             version: number;
+            /** @description Absent: `public`. */
+            visibility?: components["schemas"]["Visibility"];
         };
         /** @description A stream in a list or in the lobby. */
         StreamSummary: {
@@ -621,12 +634,19 @@ export interface components {
             title?: string;
             /** Format: int64 */
             version: number;
+            /** @description Absent: `public`. */
+            visibility?: components["schemas"]["Visibility"];
         };
         /**
          * @description Where a track comes from: LiveKit's `TrackSource`.
          * @enum {string}
          */
         TrackSource: "camera" | "microphone" | "screen_share" | "screen_share_audio";
+        /**
+         * @description Who finds a stream, and who may look at it.
+         * @enum {string}
+         */
+        Visibility: "public" | "unlisted" | "private";
     };
     responses: {
         /** @description `If-Match` names another settings tag than the current one */
@@ -742,6 +762,7 @@ export type StreamDetails = components['schemas']['StreamDetails'];
 export type StreamState = components['schemas']['StreamState'];
 export type StreamSummary = components['schemas']['StreamSummary'];
 export type TrackSource = components['schemas']['TrackSource'];
+export type Visibility = components['schemas']['Visibility'];
 export type ResponseChangedMeanwhile = components['responses']['ChangedMeanwhile'];
 export type ResponseConflict = components['responses']['Conflict'];
 export type ResponseForbidden = components['responses']['Forbidden'];
@@ -857,6 +878,8 @@ export interface operations {
                 view?: string;
                 /** @description The `id` of the event seen last, for readers that can't send the header `Last-Event-ID`, which goes before it. */
                 lastEventId?: string;
+                /** @description What `POST /streams/{id}/tickets` gave, for readers that can't send the header `Authorization`. */
+                ticket?: string;
             };
             header?: {
                 /** @description The `id` of the event seen last: nothing is sent while it is the newest */
@@ -880,6 +903,8 @@ export interface operations {
                 };
             };
             400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
@@ -896,6 +921,8 @@ export interface operations {
                 status?: string;
                 /** @description `waiting`, `live`, `reconnecting` or `ended`. */
                 phase?: string;
+                /** @description `public` (usual), or `all`: also those that are unlisted or private, for callers with a key. */
+                visibility?: string;
             };
             header?: never;
             path?: never;
@@ -1022,7 +1049,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The `settingsTag` that the change is made to, in double quotes */
+                /** @description The `ETag` or `settingsTag` that the change is made to, in double quotes */
                 "If-Match"?: string | null;
             };
             path: {

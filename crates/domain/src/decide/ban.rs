@@ -47,13 +47,7 @@ pub fn ban(
 }
 
 /// Lifts the ban of `identity`. `None` when there is none; also of a stream that has ended.
-pub fn lift_ban(
-    head: &Head,
-    identity: &Identity,
-    place: Place<'_>,
-    rules: &Rules,
-    now: Timestamp,
-) -> Option<Decision> {
+pub fn lift_ban(head: &Head, identity: &Identity, place: Place<'_>, rules: &Rules, now: Timestamp) -> Option<Decision> {
     place.ban?;
     let mut draft = Draft::new(head, now);
     draft.identity(IdentityChange::Lift(identity.clone()));

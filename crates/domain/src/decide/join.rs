@@ -3,8 +3,7 @@
 //! else takes the identity while its owner is away.
 
 use crate::{
-    Authority, Ban, Decision, Head, Identity, IdentityChange, MAX_GRANTS, ParticipantSid, Phase, Role, Rules,
-    Timestamp,
+    Authority, Ban, Decision, Head, Identity, IdentityChange, MAX_GRANTS, ParticipantSid, Phase, Role, Rules, Timestamp,
 };
 
 use super::Draft;

@@ -155,7 +155,7 @@ impl Shared {
     }
 
     async fn read_lobby(&self) -> Result<(), StoreError> {
-        let mut query = ListQuery { phases: Phase::LISTED.to_vec(), limit: PAGE, cursor: None };
+        let mut query = ListQuery { phases: Phase::LISTED.to_vec(), limit: PAGE, cursor: None, hidden: false };
         loop {
             let page = self.store.list(&query).await?;
             let mut inner = self.lobby.inner.lock();

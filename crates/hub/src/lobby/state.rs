@@ -77,7 +77,8 @@ impl LobbyState {
     /// Applies what the store published. Returns whether readers have something to read.
     pub(super) fn receive(&mut self, notice: Notice, interval: Duration, now: Instant) -> bool {
         match notice.body {
-            NoticeBody::Changed { view, .. } => self.upsert(*view, interval, now),
+            NoticeBody::Changed { view, .. } if view.visibility.is_public() => self.upsert(*view, interval, now),
+            NoticeBody::Changed { view, .. } => self.hide(&view),
             NoticeBody::Removed { epoch, version } => {
                 if let Some(removed) = &mut self.removed_meanwhile {
                     removed.insert(notice.id.clone());
@@ -86,6 +87,15 @@ impl LobbyState {
                 if self.entries.get(&notice.id).is_some_and(outlived) { false } else { self.remove(&notice.id) }
             }
         }
+    }
+
+    /// A stream that is not for the lobby, or not any more.
+    fn hide(&mut self, view: &StreamView) -> bool {
+        if let Some(removed) = &mut self.removed_meanwhile {
+            removed.insert(view.id.clone());
+        }
+        let outlived = |entry: &Entry| entry.view.epoch == view.epoch && entry.view.version > view.version;
+        if self.entries.get(&view.id).is_some_and(outlived) { false } else { self.remove(&view.id) }
     }
 
     /// A reading of the whole list begins.

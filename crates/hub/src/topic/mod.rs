@@ -55,7 +55,7 @@ pub(crate) struct Inner {
     state: Option<StreamState>,
     /// Rises with every new state, in this process only; what subscribers remember.
     seq: u64,
-    /// How often the stream has vanished; ends the subscriptions of before.
+    /// How often the stream has vanished, or begun anew as a private one; ends the subscriptions of before.
     closings: u64,
     /// Notices since the reading under way began; `None` when none is.
     buffer: Option<Buffer>,
@@ -213,9 +213,13 @@ impl Inner {
 
     fn apply(&mut self, notice: Notice) -> Applied {
         let Some(state) = &mut self.state else { return Applied::Hole };
+        let before = state.view.started_at;
         let applied = state.apply(notice);
         match applied {
-            Applied::Changed => self.seq += 1,
+            Applied::Changed => {
+                self.closings += u64::from(state.is_closed_to_watchers_of(before));
+                self.seq += 1;
+            }
             Applied::Removed => self.vanish(),
             Applied::Known | Applied::Hole => {}
         }
@@ -223,6 +227,8 @@ impl Inner {
     }
 
     fn replace(&mut self, state: StreamState) {
+        let before = self.state.as_ref().map(|state| state.view.started_at);
+        self.closings += u64::from(before.is_some_and(|before| state.is_closed_to_watchers_of(before)));
         self.state = Some(state);
         self.seq += 1;
     }

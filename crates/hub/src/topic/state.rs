@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::{Head, Identity, Notice, NoticeBody, Phase, StreamView};
+use domain::{Head, Identity, Notice, NoticeBody, Phase, StreamView, Timestamp, Visibility};
 
 /// The newest known state of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +68,11 @@ impl StreamState {
             }
             NoticeBody::Removed { .. } | NoticeBody::Changed { .. } => Applied::Hole,
         }
+    }
+
+    /// Whoever watched the generation that began at `before` has not shown to be let into this one.
+    pub(crate) fn is_closed_to_watchers_of(&self, before: Timestamp) -> bool {
+        self.view.visibility == Visibility::Private && self.view.started_at != before
     }
 
     /// Whether a reading goes before what is known: newer, or of another epoch.

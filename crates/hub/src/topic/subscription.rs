@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use domain::{Epoch, StreamView};
+use domain::{Epoch, StreamView, Visibility};
 
 use crate::encode::Shape;
 use crate::registry::{Lease, Shared};
@@ -62,6 +62,8 @@ pub struct Subscription {
     closings: u64,
     /// The group it leaves with when the hub drains; `None`: a feed, whose sockets leave by themselves.
     group: Option<u16>,
+    /// Who might look when it began.
+    visibility: Visibility,
 }
 
 /// Subscribes to what `lease` holds, if there is such a stream. Nothing is
@@ -71,10 +73,20 @@ pub(crate) fn open(shared: &Arc<Shared>, lease: Lease, shape: Shape, last: Optio
     let mut inner = lease.topic().inner.lock();
     let state = inner.state.as_ref()?;
     let has_it = last.is_some_and(|last| last.is_of(&state.view));
+    let visibility = state.view.visibility;
     let (seen, closings) = (if has_it { inner.seq } else { 0 }, inner.closings);
     let slot = inner.slots.insert(group);
     drop(inner);
-    Some(Subscription { shared: Arc::clone(shared), lease, slot, shape, seen, closings, group: Some(group) })
+    Some(Subscription {
+        shared: Arc::clone(shared),
+        lease,
+        slot,
+        shape,
+        seen,
+        closings,
+        group: Some(group),
+        visibility,
+    })
 }
 
 /// Whether the topic has not reached `last` yet, which another instance has sent.
@@ -84,6 +96,12 @@ pub(crate) fn is_behind(lease: &Lease, last: &Position) -> bool {
 }
 
 impl Subscription {
+    /// Who may look at the stream. It ends before that becomes private: privacy is settled for a generation,
+    /// and a private one begins without the watchers of the one before.
+    pub fn visibility(&self) -> Visibility {
+        self.visibility
+    }
+
     /// The newest state, once there is one that was not sent yet; `None` when
     /// the stream is gone or the hub drains. Versions within an epoch never fall.
     pub fn poll_frame(&mut self, cx: &Context<'_>) -> Poll<Option<Bytes>> {

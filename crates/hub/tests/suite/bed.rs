@@ -108,6 +108,9 @@ impl Store for Flaky {
     async fn gone(&self, id: &StreamId, sids: &[ParticipantSid]) -> Result<Vec<ParticipantSid>, StoreError> {
         self.inner.gone(id, sids).await
     }
+    async fn bans(&self, id: &StreamId) -> Result<Vec<(Identity, domain::Ban)>, StoreError> {
+        self.inner.bans(id).await
+    }
     async fn commit(&self, id: &StreamId, commit: Commit<'_>) -> Result<Committed, StoreError> {
         self.inner.commit(id, commit).await
     }
@@ -216,8 +219,12 @@ impl Bed {
     pub(crate) async fn open(&self, id: &str) {
         let id = stream(id);
         let loaded = self.store.inner.load(&id, Concern::default()).await.unwrap();
-        let request =
-            CreateRequest { id: id.clone(), settings: Settings::default(), host_key: None, fresh_epoch: Epoch::from("epoch001") };
+        let request = CreateRequest {
+            id: id.clone(),
+            settings: Settings::default(),
+            host_key: None,
+            fresh_epoch: Epoch::from("epoch001"),
+        };
         let Creation::Reserve(decision) =
             create(loaded.head.as_ref(), loaded.tombstone.as_ref(), request, &self.rules, self.now())
         else {
@@ -274,6 +281,7 @@ impl Bed {
             identity_sids: u32::try_from(loaded.identity_sids.len()).unwrap(),
             // The same person comes and goes under one sid here.
             sid_gone: false,
+            banned: false,
         };
         let Verdict::Apply(decision) = apply_event(context, &event, &self.rules, self.now()) else {
             panic!("the event changes nothing")

@@ -124,7 +124,7 @@ async fn active_heads(
     let mut heads = Vec::new();
     let mut cursor: Option<Cursor> = None;
     loop {
-        let query = ListQuery { phases: Phase::ACTIVE.to_vec(), limit: PAGE, cursor: cursor.take() };
+        let query = ListQuery { phases: Phase::ACTIVE.to_vec(), limit: PAGE, cursor: cursor.take(), hidden: true };
         let page = orchestrator.inner.store.list(&query).await?;
         heads.extend(page.items.into_iter().filter(|head| fences.contains_key(&Partition::of(&head.id))));
         match page.next {

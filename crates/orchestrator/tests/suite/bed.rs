@@ -6,7 +6,7 @@ use std::time::Duration;
 use domain::{
     DeploymentId, Head, Identity, OnDuplicate, Phase, RoomEvent, RoomName, Rules, Settings, StreamId, Timestamp,
 };
-use orchestrator::{JobSettings, JoinStream, MediaSide, Orchestrator, Parts};
+use orchestrator::{Credential, JobSettings, JoinStream, MediaSide, Orchestrator, Parts};
 use rooms::simulated::SimulatedLiveKit;
 use rooms::{Tokens, WebhookVerifier};
 use store::{EmbeddedStore, Store};
@@ -62,7 +62,7 @@ impl Bed {
     }
 
     pub(crate) async fn open(&self, id: &str) -> Head {
-        let created = self.orchestrator.create_stream(stream(id), Settings::default()).await.unwrap();
+        let created = self.orchestrator.create_stream(stream(id), Settings::default(), false).await.unwrap();
         assert!(created.is_new);
         created.head
     }
@@ -166,7 +166,7 @@ pub(crate) fn asking(who: &str) -> JoinStream {
         role: None,
         name: None,
         metadata: None,
-        with_authority: false,
+        credential: Credential::Anybody,
         on_duplicate: OnDuplicate::Replace,
     }
 }

@@ -16,7 +16,7 @@ async fn the_first_create_makes_the_room_and_the_second_returns_what_is() {
     assert_eq!((head.phase, head.version, head.generation), (Phase::Waiting, 1, 1));
     assert!(bed.room_exists("gold").await);
     let other = Settings { title: Some("other".into()), ..Settings::default() };
-    let again = bed.orchestrator.create_stream(stream("gold"), other).await.unwrap();
+    let again = bed.orchestrator.create_stream(stream("gold"), other, false).await.unwrap();
     assert!(!again.is_new);
     assert_eq!(again.head.settings.title, None);
 }
@@ -27,7 +27,7 @@ async fn fifty_creates_at_once_make_one_stream() {
     let all: Vec<_> = (0..50)
         .map(|_| {
             let orchestrator = bed.orchestrator.clone();
-            tokio::spawn(async move { orchestrator.create_stream(stream("gold"), Settings::default()).await })
+            tokio::spawn(async move { orchestrator.create_stream(stream("gold"), Settings::default(), false).await })
         })
         .collect();
     let mut made = 0;
@@ -42,7 +42,7 @@ async fn fifty_creates_at_once_make_one_stream() {
 async fn a_create_that_livekit_refuses_leaves_nothing_behind() {
     let bed = Bed::new().await;
     bed.livekit.go_away(true);
-    let refused = bed.orchestrator.create_stream(stream("gold"), Settings::default()).await;
+    let refused = bed.orchestrator.create_stream(stream("gold"), Settings::default(), false).await;
     assert!(matches!(refused, Err(UseCaseError::LiveKit(ref error)) if error.is_retryable()), "{refused:?}");
     assert!(matches!(bed.orchestrator.get_stream(&stream("gold")).await, Err(UseCaseError::NotFound)));
     bed.livekit.go_away(false);
@@ -57,7 +57,7 @@ async fn a_create_whose_answer_was_lost_takes_the_room_that_was_made() {
         tokio::task::yield_now().await;
     }
     bed.livekit.timeout_after_effect(1);
-    let lost = bed.orchestrator.create_stream(stream("gold"), Settings::default()).await;
+    let lost = bed.orchestrator.create_stream(stream("gold"), Settings::default(), false).await;
     assert!(matches!(lost, Err(UseCaseError::LiveKit(_))));
     assert!(bed.room_exists("gold").await);
     let head = bed.open("gold").await;
@@ -69,7 +69,7 @@ async fn a_room_of_another_deployment_is_left_alone() {
     let bed = Bed::new().await;
     let spec = foreign_room(r#"{"livestream":{"deployment":"theirs","id":"gold","generation":1}}"#);
     bed.livekit.create_room(&spec).await.unwrap();
-    let refused = bed.orchestrator.create_stream(stream("gold"), Settings::default()).await;
+    let refused = bed.orchestrator.create_stream(stream("gold"), Settings::default(), false).await;
     assert!(matches!(refused, Err(UseCaseError::RoomTaken)));
     assert!(bed.room_exists("gold").await);
     assert_eq!(bed.deliver(bed.enter("gold", "ann")).await, ["orphan"]);
@@ -174,6 +174,7 @@ async fn no_stream_comes_of_an_orphans_removal_that_was_cut_short() {
         version: 7,
         generation: 1,
         room: RoomName::from("gold"),
+        banned_until: None,
     };
     let mark = domain::Mark { deployment: bed.orchestrator.deployment().clone(), id: stream("gold"), generation: 2 };
     let spec = RoomSpec { name: RoomName::from("gold~2"), ..foreign_room(&mark.metadata(&serde_json::Map::new())) };
@@ -198,6 +199,7 @@ async fn reserve_only(bed: &Bed, id: &str) -> domain::Head {
     let request = domain::CreateRequest {
         id: stream(id),
         settings: Settings::default(),
+        host_key: None,
         fresh_epoch: domain::Epoch::from("epoch"),
     };
     let domain::Creation::Reserve(decision) = domain::create(None, None, request, &bed.rules, bed.now()) else {

@@ -179,7 +179,7 @@ async fn an_ended_record_vanishes_and_its_id_goes_on() {
 async fn max_duration_ends_a_stream_with_people_in_it() {
     let bed = Bed::with(patient()).await;
     let settings = Settings { max_duration: Some(1), ..Settings::default() };
-    bed.orchestrator.create_stream(stream("gold"), settings).await.unwrap();
+    bed.orchestrator.create_stream(stream("gold"), settings, false).await.unwrap();
     bed.deliver(bed.enter("gold", "ann")).await;
     assert_eq!(bed.until_ended("gold").await.end_reason, Some(EndReason::MaxDuration));
 }

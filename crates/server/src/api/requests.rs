@@ -1,6 +1,6 @@
 //! Bodies of requests, taken from their JSON in the order in which classic would complain.
 
-use domain::{Identity, MARK_MEMBER, MAX_NAME_BYTES, OnDuplicate, Role, Settings, SettingsPatch, StreamId};
+use domain::{Identity, MARK_MEMBER, MAX_NAME_BYTES, OnDuplicate, Role, Settings, SettingsPatch, StreamId, Visibility};
 use rooms::TrackSource;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -18,6 +18,8 @@ const MAX_WITHOUT_PUBLISHER: u32 = 24 * 3600;
 const MAX_PARTICIPANTS: u32 = 1_000_000;
 
 const ROLES: [(&str, Role); 3] = [("host", Role::Host), ("speaker", Role::Speaker), ("viewer", Role::Viewer)];
+const VISIBILITIES: [(&str, Visibility); 3] =
+    [("public", Visibility::Public), ("unlisted", Visibility::Unlisted), ("private", Visibility::Private)];
 const SOURCES: [(&str, TrackSource); 4] = [
     ("camera", TrackSource::Camera),
     ("microphone", TrackSource::Microphone),
@@ -56,6 +58,22 @@ pub(crate) struct CreateStreamBody {
     /// Seconds without a publisher after which a stream that was live ends; absent: it waits for one.
     #[schema(nullable = false, minimum = 0, maximum = 86_400)]
     pub(crate) end_without_publisher: Option<u32>,
+    /// Who finds the stream, and who may look at it; absent: `public`. `private` needs `AUTH=keys`.
+    #[schema(value_type = VisibilityName, required = false)]
+    pub(crate) visibility: Option<Visibility>,
+}
+
+/// Who finds a stream, and who may look at it.
+#[derive(Debug, Clone, Copy, ToSchema)]
+#[schema(rename_all = "lowercase", as = Visibility)]
+#[expect(dead_code, reason = "the schema of domain::Visibility, which knows no HTTP")]
+pub(crate) enum VisibilityName {
+    /// In lists and in the lobby.
+    Public,
+    /// In no list; whoever knows its id may watch.
+    Unlisted,
+    /// In no list; looking and joining need a key, the host key or an invite.
+    Private,
 }
 
 /// What somebody may do in a stream.
@@ -89,7 +107,8 @@ pub(crate) struct JoinStreamBody {
     /// Who: LiveKit's identity, at most 256 bytes, no control characters.
     #[schema(value_type = String, min_length = 1, max_length = 256, example = "ann")]
     pub(crate) user_id: Identity,
-    /// As what; absent: the stream's `defaultRole`, or `viewer` where keys are in use.
+    /// As what; absent: the stream's `defaultRole`. Where keys are in use: `defaultRole` for an `admin` or
+    /// host key, the invite's role, the role held before for an own join token, else `viewer`.
     #[schema(value_type = RoleName, required = false)]
     pub(crate) role: Option<Role>,
     /// Display name for the others.
@@ -98,8 +117,8 @@ pub(crate) struct JoinStreamBody {
     /// The participant's own metadata, at most 4 KiB; LiveKit shows it to everybody in the room.
     #[schema(nullable = false, min_length = 1, max_length = 4096)]
     pub(crate) metadata: Option<String>,
-    /// When the identity is there already; absent: `replace`, or `reject` where
-    /// keys are in use and the caller brings neither a key nor this identity's own join token.
+    /// When the identity is there already; absent: `replace`. Where keys are in use, a caller who brings
+    /// neither a key nor this identity's own join token is refused whatever this says.
     #[schema(value_type = OnDuplicateName, required = false)]
     pub(crate) on_duplicate: Option<OnDuplicate>,
 }
@@ -126,6 +145,9 @@ pub(crate) struct PatchStreamBody {
     /// Replaces the creator's own data as a whole, at most 16 KiB of JSON.
     #[schema(value_type = Object, required = false)]
     pub(crate) metadata: Option<Map<String, Value>>,
+    /// `public` or `unlisted`; a `private` stream stays so, and no other becomes it.
+    #[schema(value_type = VisibilityName, required = false)]
+    pub(crate) visibility: Option<Visibility>,
 }
 
 /// A participant's new role.
@@ -174,6 +196,7 @@ impl PatchStreamBody {
             title,
             default_role: members.optional_word("defaultRole", &ROLES)?,
             metadata: has_metadata.then_some(metadata),
+            visibility: members.optional_word("visibility", &VISIBILITIES)?,
         };
         if body.metadata.as_ref().is_some_and(|metadata| metadata.contains_key(MARK_MEMBER)) {
             return Err(refuse("metadata.livestream", "is not allowed"));
@@ -183,7 +206,12 @@ impl PatchStreamBody {
     }
 
     pub(crate) fn into_patch(self) -> SettingsPatch {
-        SettingsPatch { title: self.title, default_role: self.default_role, metadata: self.metadata }
+        SettingsPatch {
+            title: self.title,
+            default_role: self.default_role,
+            visibility: self.visibility,
+            metadata: self.metadata,
+        }
     }
 }
 
@@ -215,6 +243,7 @@ impl CreateStreamBody {
             empty_timeout: members.optional_integer("emptyTimeout", 1..=MAX_EMPTY_TIMEOUT)?,
             max_duration: members.optional_integer("maxDuration", 1..=MAX_DURATION)?,
             end_without_publisher: members.optional_integer("endWithoutPublisher", 0..=MAX_WITHOUT_PUBLISHER)?,
+            visibility: members.optional_word("visibility", &VISIBILITIES)?,
         };
         if body.metadata.contains_key(MARK_MEMBER) {
             return Err(refuse("metadata.livestream", "is not allowed"));
@@ -229,6 +258,7 @@ impl CreateStreamBody {
             metadata: self.metadata,
             max_participants: self.max_participants,
             default_role: self.default_role.unwrap_or(Role::Speaker),
+            visibility: self.visibility.unwrap_or_default(),
             empty_timeout: self.empty_timeout,
             max_duration: self.max_duration,
             end_without_publisher: self.end_without_publisher,

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use domain::{Epoch, Head, Identity, Participant, Role, RoomName, StreamId, StreamView, Timestamp};
+use domain::{Epoch, Head, Identity, Participant, Role, RoomName, StreamId, StreamView, Timestamp, Visibility};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::requests::RoleName;
+use super::requests::{RoleName, VisibilityName};
 
 /// Writes a time as ISO 8601 UTC with milliseconds.
 fn iso<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
@@ -144,6 +144,10 @@ pub(crate) struct StreamState<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     title: Option<&'a str>,
+    /// Absent: `public`.
+    #[serde(skip_serializing_if = "Visibility::is_public")]
+    #[schema(value_type = VisibilityName, required = false)]
+    visibility: Visibility,
     phase: PhaseName,
     /// Since when it is in this phase.
     #[serde(serialize_with = "iso")]
@@ -176,6 +180,7 @@ impl<'a> StreamState<'a> {
             end_reason: view.end_reason.map(Into::into),
             closing: view.closing,
             title: view.title.as_deref(),
+            visibility: view.visibility,
             phase: view.phase.into(),
             phase_since: view.phase_since,
             phase_until: view.phase_until,
@@ -201,6 +206,10 @@ pub(crate) struct StreamSummary<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     title: Option<&'a str>,
+    /// Absent: `public`.
+    #[serde(skip_serializing_if = "Visibility::is_public")]
+    #[schema(value_type = VisibilityName, required = false)]
+    visibility: Visibility,
     status: StatusName,
     phase: PhaseName,
     /// Once finished.
@@ -223,6 +232,7 @@ impl<'a> From<&'a StreamView> for StreamSummary<'a> {
             participant_count: view.people,
             started_at: view.started_at,
             title: view.title.as_deref(),
+            visibility: view.visibility,
             status: view.phase.status().into(),
             phase: view.phase.into(),
             ended_at: view.ended_at,
@@ -240,6 +250,7 @@ impl<'a> From<&'a Head> for StreamSummary<'a> {
             participant_count: head.people,
             started_at: head.started_at,
             title: head.settings.title.as_deref(),
+            visibility: head.settings.visibility,
             status: head.phase.status().into(),
             phase: head.phase.into(),
             ended_at: head.ended_at,
@@ -284,6 +295,8 @@ pub(crate) struct StreamDetails<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     title: Option<&'a str>,
+    #[schema(value_type = VisibilityName)]
+    visibility: Visibility,
     #[schema(value_type = Object)]
     metadata: &'a Map<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -324,6 +337,7 @@ impl<'a> From<&'a Head> for StreamDetails<'a> {
             generation: head.generation,
             room: &head.room.name,
             title: head.settings.title.as_deref(),
+            visibility: head.settings.visibility,
             metadata: &head.settings.metadata,
             max_participants: head.settings.max_participants,
             default_role: head.settings.default_role,
@@ -343,6 +357,10 @@ impl<'a> From<&'a Head> for StreamDetails<'a> {
 pub(crate) struct CreatedStream<'a> {
     #[schema(value_type = String)]
     pub(crate) stream_id: &'a StreamId,
+    /// Leads this stream until it ends; shown this once, to whoever created it, where callers are told apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    pub(crate) host_key: Option<&'a str>,
 }
 
 /// A place in a stream.

@@ -15,6 +15,9 @@ use crate::problem::Problem;
 use crate::routes::json;
 use crate::state::AppState;
 
+const LEAVING_NEEDS: &str =
+    "leaving needs the join token of this userId, the stream's host key, or a key with the scope admin";
+
 /// Gives out a token for a stream's room.
 ///
 /// Where keys are in use, the roles `host` and `speaker` need one with the scope `admin`.
@@ -38,16 +41,15 @@ pub(crate) async fn join_stream(State(state): State<AppState>, request: Request)
     let url = client::media_url(&state.config, (&parts).into())?;
     let body = JoinStreamBody::take(Members::from_request(Request::from_parts(parts, body), &state).await?)?;
 
-    let rights = caller.check_join(&state, &id, &body.user_id, body.role, body.on_duplicate).await?;
     let request = JoinStream {
         identity: body.user_id,
-        role: rights.role,
+        role: body.role,
         name: body.name,
         metadata: body.metadata,
-        with_authority: rights.with_authority,
-        on_duplicate: rights.on_duplicate,
+        on_duplicate: caller.on_duplicate(body.on_duplicate),
+        credential: caller.clone().into_credential(),
     };
-    let joined = state.orchestrator.join_stream(&id, request).await?;
+    let joined = state.orchestrator.join_stream(&id, request).await.map_err(|error| caller.join_problem(error))?;
     let answer = JoinedStream {
         token: &joined.token,
         url: &url,
@@ -83,7 +85,7 @@ pub(crate) async fn leave_stream(
     members: Members,
 ) -> Result<StatusCode, Problem> {
     let body = LeaveStreamBody::take(members)?;
-    caller.check_leave(&state, &id, &body.user_id).await?;
+    caller.check_own(&state, &id, &body.user_id, LEAVING_NEEDS).await?;
     state.orchestrator.leave_stream(&id, &body.user_id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -8,7 +8,7 @@ use hub::{Position, Shape, Source};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::access::Open;
+use crate::access::{Onlooker, Open};
 use crate::extract::{self, QueryOf, StreamPath};
 use crate::problem::Problem;
 use crate::sse::{Opening, Ticket};
@@ -30,6 +30,9 @@ pub(crate) struct WatchStreamQuery {
     /// The `id` of the event seen last, for readers that can't send the header `Last-Event-ID`, which goes before it.
     #[param(nullable = false)]
     last_event_id: Option<String>,
+    /// What `POST /streams/{id}/tickets` gave, for readers that can't send the header `Authorization`.
+    #[param(nullable = false)]
+    ticket: Option<String>,
 }
 
 /// Watches a stream: its state now, and again whenever it changes.
@@ -37,18 +40,21 @@ pub(crate) struct WatchStreamQuery {
 /// The data of each event is what `GET /streams/{id}/state` answers. Who is
 /// slow gets the newest state, not every one. Ends when the stream's record
 /// goes, some minutes after its end.
-#[utoipa::path(get, path = "/sse/{id}/updates", tag = "live",
+#[utoipa::path(get, path = "/sse/{id}/updates", tag = "live", security((), ("key" = ["read"]), ("hostKey" = []), ("invite" = []), ("joinToken" = [])),
     params(("id" = String, Path, description = "Stream id, percent-encoded"), WatchStreamQuery,
         ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the event seen last: nothing is sent while it is the newest")),
     responses(
         (status = 200, description = "`: connected`, then events without a name", body = String, content_type = "text/event-stream"),
         (status = 400, response = crate::openapi::Invalid),
+        (status = 401, response = crate::openapi::Unauthorized),
+        (status = 403, response = crate::openapi::Forbidden),
         (status = 404, response = crate::openapi::NotFound),
         (status = 503, response = crate::openapi::Unavailable)))]
 pub(crate) async fn watch_stream(
     State(state): State<AppState>,
     _: Open,
     StreamPath(id): StreamPath,
+    onlooker: Onlooker,
     headers: HeaderMap,
     QueryOf(query): QueryOf<WatchStreamQuery>,
 ) -> Result<Response, Problem> {
@@ -57,6 +63,7 @@ pub(crate) async fn watch_stream(
     // An id we can't read is none of ours: the reader gets the newest state.
     let last = header.or(query.last_event_id.as_deref()).and_then(|text| text.parse::<Position>().ok());
     let subscription = state.hub.subscribe(&id, shape, last.as_ref()).await?.ok_or_else(Problem::stream_not_found)?;
+    onlooker.or_ticket(&state, query.ticket.as_deref()).check_sight(&state, &id, subscription.visibility()).await?;
     Ok(event_stream(state, subscription.into()))
 }
 

@@ -5,7 +5,7 @@ use axum::http::header::{ETAG, IF_MATCH};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 
-use crate::access::{AdminKey, Caller};
+use crate::access::{Caller, Leader};
 use crate::api::{MuteBody, PatchParticipantBody, PatchStreamBody, StreamDetails};
 use crate::body::Members;
 use crate::extract::{PersonPath, StreamPath};
@@ -13,6 +13,9 @@ use crate::problem::Problem;
 use crate::routes::json;
 use crate::routes::streams::details_tag;
 use crate::state::AppState;
+
+const HAND_NEEDS: &str =
+    "a hand needs the join token of its userId, the stream's host key, or a key with the scope admin";
 
 /// Changes title, default role and metadata.
 ///
@@ -34,7 +37,7 @@ use crate::state::AppState;
         (status = 503, response = crate::openapi::Unavailable)))]
 pub(crate) async fn patch_stream(
     State(state): State<AppState>,
-    _: AdminKey,
+    _: Leader,
     StreamPath(id): StreamPath,
     headers: HeaderMap,
     members: Members,
@@ -84,7 +87,7 @@ fn without_version(tag: &str) -> String {
         (status = 503, response = crate::openapi::Unavailable)))]
 pub(crate) async fn patch_participant(
     State(state): State<AppState>,
-    _: AdminKey,
+    _: Leader,
     PersonPath(id, identity): PersonPath,
     members: Members,
 ) -> Result<StatusCode, Problem> {
@@ -106,7 +109,7 @@ pub(crate) async fn patch_participant(
         (status = 503, response = crate::openapi::Unavailable)))]
 pub(crate) async fn remove_participant(
     State(state): State<AppState>,
-    _: AdminKey,
+    _: Leader,
     PersonPath(id, identity): PersonPath,
 ) -> Result<StatusCode, Problem> {
     state.orchestrator.remove_from_stream(&id, &identity).await?;
@@ -129,7 +132,7 @@ pub(crate) async fn remove_participant(
         (status = 503, response = crate::openapi::Unavailable)))]
 pub(crate) async fn mute_participant(
     State(state): State<AppState>,
-    _: AdminKey,
+    _: Leader,
     PersonPath(id, identity): PersonPath,
     members: Members,
 ) -> Result<StatusCode, Problem> {
@@ -155,7 +158,7 @@ pub(crate) async fn raise_hand(
     PersonPath(id, identity): PersonPath,
     caller: Caller,
 ) -> Result<StatusCode, Problem> {
-    caller.check_hand(&state, &id, &identity).await?;
+    caller.check_own(&state, &id, &identity, HAND_NEEDS).await?;
     state.orchestrator.raise_hand(&id, &identity, true).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -177,7 +180,7 @@ pub(crate) async fn lower_hand(
     PersonPath(id, identity): PersonPath,
     caller: Caller,
 ) -> Result<StatusCode, Problem> {
-    caller.check_hand(&state, &id, &identity).await?;
+    caller.check_own(&state, &id, &identity, HAND_NEEDS).await?;
     state.orchestrator.raise_hand(&id, &identity, false).await?;
     Ok(StatusCode::NO_CONTENT)
 }

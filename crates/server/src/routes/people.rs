@@ -8,6 +8,7 @@ use serde::Deserialize;
 use store::Cursor;
 use utoipa::IntoParams;
 
+use crate::access::Onlooker;
 use crate::api::ParticipantEntry;
 use crate::extract::{self, QueryOf, StreamPath};
 use crate::problem::Problem;
@@ -39,11 +40,14 @@ pub(crate) struct ListParticipantsQuery {
 pub(crate) async fn list_participants(
     State(state): State<AppState>,
     StreamPath(id): StreamPath,
+    onlooker: Onlooker,
     uri: Uri,
     QueryOf(query): QueryOf<ListParticipantsQuery>,
 ) -> Result<Response, Problem> {
     let limit = extract::limit(query.limit.as_deref(), USUAL_PAGE, MAX_PAGE)?;
     let cursor = query.cursor.as_deref().map(Cursor::of_people).transpose()?;
+    let visibility = state.orchestrator.get_stream(&id).await?.settings.visibility;
+    onlooker.check_sight(&state, &id, visibility).await?;
     let page = state.orchestrator.list_people(&id, limit, cursor.as_ref()).await?;
     let entries: Vec<_> = page.items.iter().map(ParticipantEntry::from).collect();
     let mut response = json(StatusCode::OK, &entries)?;

@@ -4,20 +4,20 @@ use std::fmt::Write;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::header::{CONTENT_TYPE, LINK, LOCATION};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LINK, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
-use domain::{Head, Phase, Status};
+use domain::{Head, Phase, Status, Visibility};
 use futures_util::stream;
-use orchestrator::{Orchestrator, UseCaseError};
+use orchestrator::{HostKey, Orchestrator, UseCaseError};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use store::{Cursor, ListQuery, Page};
 use utoipa::IntoParams;
 
-use crate::access::{AdminKey, Open};
+use crate::access::{Caller, Creator, Onlooker, Open};
 use crate::api::{CreateStreamBody, CreatedStream, People, StreamDetails, StreamState, StreamSummary};
-use crate::body::Members;
+use crate::body::{Members, refuse};
 use crate::extract::{self, QueryOf, StreamPath};
 use crate::problem::Problem;
 use crate::routes::{json, tagged};
@@ -35,6 +35,8 @@ const PHASES: [(&str, Phase); 4] = [
     ("ended", Phase::Ended),
 ];
 const STATUSES: [(&str, Status); 2] = [("active", Status::Active), ("finished", Status::Finished)];
+/// Whether a list has also what is not public.
+const VISIBILITIES: [(&str, bool); 2] = [("public", false), ("all", true)];
 /// What stays as it is in a path segment or a query value (RFC 3986, unreserved).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -53,14 +55,20 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove
 pub(crate) async fn create_stream(
     State(state): State<AppState>,
     _: Open,
-    _: AdminKey,
+    _: Creator,
     members: Members,
 ) -> Result<Response, Problem> {
     let (id, settings) = CreateStreamBody::take(members)?.into_parts();
     let location = format!("/streams/{}", utf8_percent_encode(id.as_str(), UNRESERVED));
-    let created = state.orchestrator.create_stream(id, settings).await?;
+    let told_apart = state.config.auth.is_on();
+    if settings.visibility == Visibility::Private && !told_apart {
+        return Err(refuse("visibility", "can be private with AUTH=keys only: here every caller may do everything"));
+    }
+    let created = state.orchestrator.create_stream(id, settings, told_apart).await?;
     let status = if created.is_new { StatusCode::CREATED } else { StatusCode::OK };
-    let mut response = json(status, &CreatedStream { stream_id: &created.head.id })?;
+    let host_key = created.host_key.as_ref().map(HostKey::secret);
+    let mut response = json(status, &CreatedStream { stream_id: &created.head.id, host_key })?;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if created.is_new {
         let location = HeaderValue::try_from(location).map_err(|_| Problem::internal())?;
         response.headers_mut().insert(LOCATION, location);
@@ -84,11 +92,14 @@ pub(crate) struct ListStreamsQuery {
     /// `waiting`, `live`, `reconnecting` or `ended`.
     #[param(nullable = false)]
     phase: Option<String>,
+    /// `public` (usual), or `all`: also those that are unlisted or private, for callers with a key.
+    #[param(nullable = false)]
+    visibility: Option<String>,
 }
 
 impl ListStreamsQuery {
     fn is_classic(&self) -> bool {
-        [&self.limit, &self.cursor, &self.status, &self.phase].iter().all(|value| value.is_none())
+        [&self.limit, &self.cursor, &self.status, &self.phase, &self.visibility].iter().all(|value| value.is_none())
     }
 
     fn check(&self) -> Result<ListQuery, Problem> {
@@ -102,6 +113,7 @@ impl ListStreamsQuery {
             phases: Phase::LISTED.into_iter().filter(asked_for).collect(),
             limit: extract::limit(self.limit.as_deref(), USUAL_PAGE, MAX_PAGE)?,
             cursor: self.cursor.as_deref().map(Cursor::of_streams).transpose()?,
+            hidden: extract::word("visibility", self.visibility.as_deref(), &VISIBILITIES)?.unwrap_or(false),
         })
     }
 }
@@ -117,12 +129,16 @@ impl ListStreamsQuery {
         (status = 503, response = crate::openapi::Unavailable)))]
 pub(crate) async fn list_streams(
     State(state): State<AppState>,
+    onlooker: Onlooker,
     QueryOf(query): QueryOf<ListStreamsQuery>,
 ) -> Result<Response, Problem> {
     if query.is_classic() {
         return list_all_active(&state.orchestrator).await;
     }
     let checked = query.check()?;
+    if checked.hidden {
+        onlooker.check_key()?;
+    }
     if checked.phases.is_empty() {
         // Finished ones that are live, say: there are none, whatever the store holds.
         return json(StatusCode::OK, &[(); 0]);
@@ -137,6 +153,7 @@ pub(crate) async fn list_streams(
             ("cursor", Some(next.0.as_str())),
             ("status", query.status.as_deref()),
             ("phase", query.phase.as_deref()),
+            ("visibility", query.visibility.as_deref()),
         ];
         let link = HeaderValue::try_from(next_link("/streams", &members)).map_err(|_| Problem::internal())?;
         response.headers_mut().insert(LINK, link);
@@ -159,7 +176,7 @@ pub(crate) fn next_link(path: &str, members: &[(&str, Option<&str>)]) -> String 
 
 /// The classic list, written page by page: its length is not bounded, our memory is.
 async fn list_all_active(orchestrator: &Orchestrator) -> Result<Response, Problem> {
-    let query = ListQuery { phases: Phase::ACTIVE.to_vec(), limit: MAX_PAGE, cursor: None };
+    let query = ListQuery { phases: Phase::ACTIVE.to_vec(), limit: MAX_PAGE, cursor: None, hidden: false };
     let first = orchestrator.list_streams(&query).await?;
     let body = if first.next.is_none() {
         Body::from(finish(chunk(&first.items, true)))
@@ -225,9 +242,11 @@ fn finish(mut bytes: Vec<u8>) -> Vec<u8> {
 pub(crate) async fn get_stream(
     State(state): State<AppState>,
     StreamPath(id): StreamPath,
+    onlooker: Onlooker,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let head = state.orchestrator.get_stream(&id).await?;
+    onlooker.check_sight(&state, &id, head.settings.visibility).await?;
     tagged(&headers, &details_tag(&head), &StreamDetails::from(&head))
 }
 
@@ -247,9 +266,11 @@ pub(crate) fn details_tag(head: &Head) -> String {
 pub(crate) async fn get_stream_state(
     State(state): State<AppState>,
     StreamPath(id): StreamPath,
+    onlooker: Onlooker,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (view, people) = state.orchestrator.get_state(&id).await?;
+    onlooker.check_sight(&state, &id, view.visibility).await?;
     tagged(&headers, &view.tag(), &StreamState::new(&view, Some(People::List(&people))))
 }
 
@@ -263,14 +284,15 @@ pub(crate) async fn get_stream_state(
         (status = 503, response = crate::openapi::Unavailable)))]
 pub(crate) async fn delete_stream(
     State(state): State<AppState>,
-    _: AdminKey,
+    caller: Caller,
     id: Option<StreamPath>,
 ) -> Result<StatusCode, Problem> {
-    if let Some(StreamPath(id)) = id {
-        match state.orchestrator.end_stream(&id).await {
-            Ok(()) | Err(UseCaseError::NotFound) => {}
-            Err(error) => return Err(error.into()),
-        }
+    let Some(StreamPath(id)) = id else {
+        return caller.check_admin().map(|()| StatusCode::NO_CONTENT);
+    };
+    caller.check_lead(&state, &id).await?;
+    match state.orchestrator.end_stream(&id).await {
+        Ok(()) | Err(UseCaseError::NotFound) => Ok(StatusCode::NO_CONTENT),
+        Err(error) => Err(error.into()),
     }
-    Ok(StatusCode::NO_CONTENT)
 }

@@ -80,7 +80,7 @@ async fn classic_get_streams_is_whole_beyond_one_page() {
     let app = TestApp::new().await;
     for n in 0..1_003 {
         let id = crate::app::stream(&format!("s{n}"));
-        app.orchestrator.create_stream(id, domain::Settings::default()).await.unwrap();
+        app.orchestrator.create_stream(id, domain::Settings::default(), false).await.unwrap();
     }
     let list = app.get("/streams").await.json();
     let mut ids: Vec<_> = list.as_array().unwrap().iter().map(|s| s["streamId"].as_str().unwrap()).collect();

@@ -7,14 +7,19 @@
 //! | `events` | partition, event id | remembered until |
 //! | `gone` | stream id, sid | remembered until |
 //! | `tombstones` | stream id | remembered until, tombstone |
+//! | `grants` | stream id, identity | publishing role held |
+//! | `bans` | stream id, identity | ban |
 //! | `sessions` | kept until, stream id, generation | session |
 //! | `memos` | key | when it ends, when it was written, value |
-//! | `texts` | `format`, `deployment`, `media_side` | text |
+//! | `texts` | `format`, `deployment`, `media_side`, `access_key` | text |
 //! | `numbers` | `clock`, `group`, `runs` | number |
 //!
 //! Times are milliseconds since 1970.
 
-use domain::{EventId, Head, Participant, ParticipantChange, ParticipantSid, StreamId, Timestamp, Tombstone};
+use domain::{
+    Ban, EventId, Head, Identity, IdentityChange, Participant, ParticipantChange, ParticipantSid, Role, StreamId,
+    Timestamp, Tombstone,
+};
 use redb::{ReadableDatabase, ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
 use serde::de::DeserializeOwned;
 
@@ -30,6 +35,8 @@ const PEOPLE: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("p
 const EVENTS: TableDefinition<'_, (u16, &str), i64> = TableDefinition::new("events");
 const GONE: TableDefinition<'_, (&str, &str), i64> = TableDefinition::new("gone");
 const TOMBSTONES: TableDefinition<'_, &str, (i64, &[u8])> = TableDefinition::new("tombstones");
+const GRANTS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("grants");
+const BANS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("bans");
 const SESSIONS: TableDefinition<'_, (i64, &str, u32), &[u8]> = TableDefinition::new("sessions");
 /// Not in files of versions before it.
 const MEMOS: TableDefinition<'_, &str, (i64, i64, &[u8])> = TableDefinition::new("memos");
@@ -82,11 +89,19 @@ pub(super) fn create(tx: &WriteTransaction) -> Result<(), Failed> {
     tx.open_table(MEMOS)?;
     tx.open_table(NUMBERS)?;
     tx.open_table(TEXTS)?.insert("format", FORMAT)?;
+    add_tables(tx)
+}
+
+/// Makes the tables that older files lack.
+fn add_tables(tx: &WriteTransaction) -> Result<(), Failed> {
+    tx.open_table(GRANTS)?;
+    tx.open_table(BANS)?;
     Ok(())
 }
 
 /// Notes that the file is opened once more.
 pub(super) fn begin_run(tx: &WriteTransaction, run: i64) -> Result<(), Failed> {
+    add_tables(tx)?;
     tx.open_table(NUMBERS)?.insert("runs", run)?;
     Ok(())
 }
@@ -143,9 +158,11 @@ fn write_step(tx: &WriteTransaction, step: &Step) -> Result<(), Failed> {
         None => {
             tx.open_table(HEADS)?.remove(id)?;
             remove_people(&mut tx.open_table(PEOPLE)?, id)?;
+            remove_people(&mut tx.open_table(GRANTS)?, id)?;
         }
     }
     write_changes(tx, step, remembered_until)?;
+    write_identities(tx, step)?;
     if let Some(event) = &step.event {
         tx.open_table(EVENTS)?.insert((Partition::of(&step.id).number(), event.0.as_str()), remembered_until)?;
     }
@@ -181,7 +198,27 @@ fn write_changes(tx: &WriteTransaction, step: &Step, remembered_until: i64) -> R
                 drop(people.remove((id, participant.sid.as_str()))?)
             }
             ParticipantChange::Gone(_) => {}
-            ParticipantChange::Clear => remove_people(&mut people, id)?,
+            ParticipantChange::Clear => {
+                remove_people(&mut people, id)?;
+                remove_people(&mut tx.open_table(GRANTS)?, id)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn write_identities(tx: &WriteTransaction, step: &Step) -> Result<(), Failed> {
+    let id = step.id.as_str();
+    for change in &step.decision.identities {
+        match change {
+            IdentityChange::Grant(_, _) if step.decision.head.is_none() => {}
+            IdentityChange::Grant(identity, role) => {
+                tx.open_table(GRANTS)?.insert((id, identity.as_str()), serde_json::to_vec(role)?.as_slice())?;
+            }
+            IdentityChange::Ban(identity, ban) => {
+                tx.open_table(BANS)?.insert((id, identity.as_str()), serde_json::to_vec(ban)?.as_slice())?;
+            }
+            IdentityChange::Lift(identity) => drop(tx.open_table(BANS)?.remove((id, identity.as_str()))?),
         }
     }
     Ok(())
@@ -202,6 +239,7 @@ fn remove_faded(tx: &WriteTransaction, group: &Group<'_>) -> Result<(), Failed> 
             }
             Fading::Gone(id, sid) => drop(tx.open_table(GONE)?.remove((id.as_str(), sid.as_str()))?),
             Fading::Tombstone(id) => drop(tx.open_table(TOMBSTONES)?.remove(id.as_str())?),
+            Fading::Ban(id, identity) => drop(tx.open_table(BANS)?.remove((id.as_str(), identity.as_str()))?),
         }
     }
     let mut sessions = tx.open_table(SESSIONS)?;
@@ -227,11 +265,10 @@ pub(super) fn read(db: &impl ReadableDatabase) -> Result<Stored, Failed> {
         }
     }
     read_streams(&mut state, &tx.open_table(HEADS)?, &tx.open_table(PEOPLE)?)?;
+    read_identities(&mut state, if_there(tx.open_table(GRANTS))?, if_there(tx.open_table(BANS))?)?;
     read_memories(&mut state, &tx.open_table(EVENTS)?, &tx.open_table(GONE)?, &tx.open_table(TOMBSTONES)?)?;
-    match tx.open_table(MEMOS) {
-        Ok(memos) => read_memos(&mut state, &memos)?,
-        Err(TableError::TableDoesNotExist(_)) => {}
-        Err(error) => return Err(error.into()),
+    if let Some(memos) = if_there(tx.open_table(MEMOS))? {
+        read_memos(&mut state, &memos)?;
     }
     let numbers = tx.open_table(NUMBERS)?;
     let number = |name: &str| -> Result<i64, Failed> { Ok(numbers.get(name)?.map_or(0, |number| number.value())) };
@@ -274,6 +311,36 @@ fn read_streams(
         if !state.restore_participant(&stream_id(id)?, participant) {
             return Err(Failed(undecodable("participant", format!("stream {id:?} is missing"))));
         }
+    }
+    Ok(())
+}
+
+/// A table, unless the file is older than it.
+fn if_there<T>(table: Result<T, TableError>) -> Result<Option<T>, Failed> {
+    match table {
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        table => Ok(Some(table?)),
+    }
+}
+
+fn read_identities<T: ReadableTable<(&'static str, &'static str), &'static [u8]>>(
+    state: &mut State,
+    grants: Option<T>,
+    bans: Option<T>,
+) -> Result<(), Failed> {
+    for entry in grants.iter().map(ReadableTable::iter).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
+        let (key, value) = entry?;
+        let (id, identity) = key.value();
+        let role: Role = decode("granted role", id, value.value())?;
+        if !state.restore_grant(&stream_id(id)?, Identity::reported(identity), role) {
+            return Err(Failed(undecodable("granted role", format!("stream {id:?} is missing"))));
+        }
+    }
+    for entry in bans.iter().map(ReadableTable::iter).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
+        let (key, value) = entry?;
+        let (id, identity) = key.value();
+        let ban: Ban = decode("ban", id, value.value())?;
+        state.remember_ban(&stream_id(id)?, Identity::reported(identity), ban);
     }
     Ok(())
 }

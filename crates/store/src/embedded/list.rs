@@ -45,7 +45,9 @@ fn newest(
     let mut phases = query.phases.clone();
     phases.sort();
     phases.dedup();
-    let orders = phases.iter().filter_map(|phase| state.in_phase(*phase));
+    let shown = phases.iter().filter_map(|phase| state.in_phase(*phase, false));
+    let hidden = phases.iter().filter(|_| query.hidden).filter_map(|phase| state.in_phase(*phase, true));
+    let orders = shown.chain(hidden);
     let mut places: Vec<&(Timestamp, StreamId)> =
         orders.flat_map(|order| order.range((Bound::Unbounded, before.clone())).rev().take(most)).collect();
     places.sort_unstable_by(|a, b| b.cmp(a));

@@ -6,13 +6,14 @@ use super::EmbeddedStore;
 
 impl MetaKey {
     /// All of them.
-    pub(crate) const ALL: [Self; 2] = [Self::Deployment, Self::MediaSide];
+    pub(crate) const ALL: [Self; 3] = [Self::Deployment, Self::MediaSide, Self::AccessKey];
 
     /// As it stands in keys.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Deployment => "deployment",
             Self::MediaSide => "media_side",
+            Self::AccessKey => "access_key",
         }
     }
 }

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::{Head, Identity, Participant, ParticipantSid, StreamId, Timestamp};
+use domain::{Ban, Head, Identity, Participant, ParticipantSid, StreamId, Timestamp};
 use parking_lot::RwLock;
 use tokio::sync::mpsc;
 
@@ -134,6 +134,11 @@ impl Store for EmbeddedStore {
     async fn gone(&self, id: &StreamId, sids: &[ParticipantSid]) -> Result<Vec<ParticipantSid>, StoreError> {
         self.check_open("gone")?;
         Ok(self.read_gone(id, sids))
+    }
+
+    async fn bans(&self, id: &StreamId) -> Result<Vec<(Identity, Ban)>, StoreError> {
+        self.check_open("bans")?;
+        Ok(self.read_bans(id))
     }
 
     async fn commit(&self, id: &StreamId, commit: Commit<'_>) -> Result<Committed, StoreError> {

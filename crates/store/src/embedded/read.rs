@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use domain::{Head, Identity, Participant, ParticipantSid, StreamId};
+use domain::{Ban, Head, Identity, Participant, ParticipantSid, StreamId};
 
 use crate::list::MAX_LIMIT;
 use crate::{Concern, Cursor, Loaded, Page, Partition, PeoplePage};
@@ -18,6 +18,10 @@ impl EmbeddedStore {
             event_known: concern.event.is_some_and(|event| state.knows_event(Partition::of(id), event, now)),
             ..Loaded::default()
         };
+        if let Some(identity) = concern.identity {
+            loaded.ban = state.ban(id, identity).cloned();
+            loaded.bans = count(state.bans(id).count());
+        }
         let Some(record) = state.record(id) else {
             loaded.tombstone = state.tombstone(id, now).cloned();
             return loaded;
@@ -25,6 +29,8 @@ impl EmbeddedStore {
         loaded.participant = concern.sid.and_then(|sid| record.people.by_sid(sid)).cloned();
         if let Some(identity) = concern.identity {
             loaded.identity_sids = record.people.connections(identity).cloned().collect();
+            loaded.granted = record.grants.get(identity).copied();
+            loaded.grants = count(record.grants.len());
         }
         loaded.head = Some(record.head.clone());
         loaded
@@ -64,9 +70,20 @@ impl EmbeddedStore {
         Page { items, next }
     }
 
+    pub(super) fn read_bans(&self, id: &StreamId) -> Vec<(Identity, Ban)> {
+        let state = self.shared.state.read();
+        let mut bans: Vec<_> = state.bans(id).map(|(identity, ban)| (identity.clone(), ban.clone())).collect();
+        bans.sort_by(|a, b| a.0.cmp(&b.0));
+        bans
+    }
+
     pub(super) fn read_gone(&self, id: &StreamId, sids: &[ParticipantSid]) -> Vec<ParticipantSid> {
         let now = self.shared.clock.now();
         let state = self.shared.state.read();
         sids.iter().filter(|sid| state.is_gone(id, sid, now)).cloned().collect()
     }
+}
+
+fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }

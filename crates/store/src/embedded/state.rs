@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use domain::{
-    EventId, Head, Identity, Participant, ParticipantChange, ParticipantSid, Phase, Retention, StreamId, Timestamp,
-    Tombstone,
+    Ban, EventId, Head, Identity, IdentityChange, Participant, ParticipantChange, ParticipantSid, Phase, Retention,
+    Role, StreamId, Timestamp, Tombstone,
 };
 
 use crate::{Committed, Fence, MemoSwap, MetaKey, PARTITIONS, Partition, Totals};
@@ -22,8 +22,8 @@ const MAX_FADED: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct State {
     records: HashMap<StreamId, Record>,
-    /// Per listed phase, in the order of lists (oldest first).
-    order: HashMap<Phase, BTreeSet<(Timestamp, StreamId)>>,
+    /// Per listed phase, and apart for those that are not public, in the order of lists (oldest first).
+    order: HashMap<(Phase, bool), BTreeSet<(Timestamp, StreamId)>>,
     due: [BTreeSet<(Timestamp, StreamId)>; PARTITIONS as usize],
     totals: Totals,
     /// Until when each applied event is remembered.
@@ -31,6 +31,8 @@ pub(super) struct State {
     /// Until when each connection is remembered to have gone.
     gone: HashMap<StreamId, HashMap<ParticipantSid, Timestamp>>,
     tombstones: HashMap<StreamId, (Tombstone, Timestamp)>,
+    /// Who is kept out of an id, with or without a record.
+    bans: HashMap<StreamId, HashMap<Identity, Ban>>,
     /// What is forgotten when.
     fading: BTreeSet<(Timestamp, Fading)>,
     /// Deployment-wide values.
@@ -50,6 +52,8 @@ pub(super) struct Record {
     due: Option<Timestamp>,
     /// Its connections.
     pub(super) people: People,
+    /// Who holds a publishing role.
+    pub(super) grants: HashMap<Identity, Role>,
 }
 
 /// The connections in one stream.
@@ -69,6 +73,8 @@ pub(super) enum Fading {
     Gone(StreamId, ParticipantSid),
     /// What outlived a record.
     Tombstone(StreamId),
+    /// A ban.
+    Ban(StreamId, Identity),
 }
 
 impl State {
@@ -92,9 +98,19 @@ impl State {
         self.gone.get(id).and_then(|sids| sids.get(sid)).is_some_and(|until| *until > now)
     }
 
-    /// The streams of a phase in the order of lists, oldest first.
-    pub(super) fn in_phase(&self, phase: Phase) -> Option<&BTreeSet<(Timestamp, StreamId)>> {
-        self.order.get(&phase)
+    /// The ban of an identity, ended or not.
+    pub(super) fn ban(&self, id: &StreamId, identity: &Identity) -> Option<&Ban> {
+        self.bans.get(id)?.get(identity)
+    }
+
+    /// All bans of an id, ended ones included.
+    pub(super) fn bans(&self, id: &StreamId) -> impl Iterator<Item = (&Identity, &Ban)> {
+        self.bans.get(id).into_iter().flatten()
+    }
+
+    /// The streams of a phase, public or `hidden`, in the order of lists, oldest first.
+    pub(super) fn in_phase(&self, phase: Phase, hidden: bool) -> Option<&BTreeSet<(Timestamp, StreamId)>> {
+        self.order.get(&(phase, hidden))
     }
 
     /// Streams of a partition by due time.
@@ -131,30 +147,60 @@ impl State {
         if let Some(event) = event {
             self.remember_event(Partition::of(&id), event, remembered_until);
         }
-        let mut people = self.unlink(&id).map(|record| record.people).unwrap_or_default();
+        let (mut people, mut grants) =
+            self.unlink(&id).map(|record| (record.people, record.grants)).unwrap_or_default();
         for change in decision.participants {
+            if change == ParticipantChange::Clear {
+                grants.clear();
+            }
             if let Some(sid) = gone_sid(&change) {
                 self.remember_gone(&id, sid.clone(), remembered_until);
             }
             people.change(change);
         }
+        for change in decision.identities {
+            match change {
+                IdentityChange::Grant(identity, role) => drop(grants.insert(identity, role)),
+                IdentityChange::Ban(identity, ban) => self.remember_ban(&id, identity, ban),
+                IdentityChange::Lift(identity) => self.lift_ban(&id, &identity),
+            }
+        }
         if let Some((stone, keep)) = decision.tombstone {
             self.remember_tombstone(&id, stone, now + keep);
         }
         if let Some(head) = decision.head {
-            self.link(Record { head, due: decision.due, people });
+            self.link(Record { head, due: decision.due, people, grants });
         }
     }
 
     /// Puts in a record read from disk.
     pub(super) fn restore(&mut self, head: Head, due: Option<Timestamp>) {
-        self.link(Record { head, due, people: People::default() });
+        self.link(Record { head, due, people: People::default(), grants: HashMap::new() });
     }
 
     /// Puts in a connection read from disk; `false` when its stream is not there.
     pub(super) fn restore_participant(&mut self, id: &StreamId, participant: Participant) -> bool {
         let record = self.records.get_mut(id);
         record.map(|record| record.people.change(ParticipantChange::Join(participant))).is_some()
+    }
+
+    /// Puts in a role read from disk; `false` when its stream is not there.
+    pub(super) fn restore_grant(&mut self, id: &StreamId, identity: Identity, role: Role) -> bool {
+        self.records.get_mut(id).map(|record| record.grants.insert(identity, role)).is_some()
+    }
+
+    /// Remembers a ban until it ends.
+    pub(super) fn remember_ban(&mut self, id: &StreamId, identity: Identity, ban: Ban) {
+        self.fading.insert((ban.until, Fading::Ban(id.clone(), identity.clone())));
+        self.bans.entry(id.clone()).or_default().insert(identity, ban);
+    }
+
+    fn lift_ban(&mut self, id: &StreamId, identity: &Identity) {
+        let Some(bans) = self.bans.get_mut(id) else { return };
+        bans.remove(identity);
+        if bans.is_empty() {
+            self.bans.remove(id);
+        }
     }
 
     /// Remembers an applied event.
@@ -187,6 +233,7 @@ impl State {
             Fading::Event(partition, event) => self.events.get(&(*partition, EventId(event.clone()))),
             Fading::Gone(id, sid) => self.gone.get(id).and_then(|sids| sids.get(sid)),
             Fading::Tombstone(id) => self.tombstones.get(id).map(|(_, until)| until),
+            Fading::Ban(id, identity) => self.ban(id, identity).map(|ban| &ban.until),
         };
         current.is_some_and(|current| current > until)
     }
@@ -200,6 +247,7 @@ impl State {
         match &entry.1 {
             Fading::Event(partition, event) => drop(self.events.remove(&(*partition, EventId(event.clone())))),
             Fading::Tombstone(id) => drop(self.tombstones.remove(id)),
+            Fading::Ban(id, identity) => self.lift_ban(id, identity),
             Fading::Gone(id, sid) => {
                 if let Some(sids) = self.gone.get_mut(id) {
                     sids.remove(sid);
@@ -214,7 +262,7 @@ impl State {
     /// Takes a record out of everything that finds it.
     fn unlink(&mut self, id: &StreamId) -> Option<Record> {
         let record = self.records.remove(id)?;
-        if let Some(order) = self.order.get_mut(&record.head.phase) {
+        if let Some(order) = self.order.get_mut(&order_of(&record.head)) {
             order.remove(&(record.head.started_at, id.clone()));
         }
         if let Some(due) = record.due {
@@ -230,7 +278,7 @@ impl State {
     fn link(&mut self, record: Record) {
         let head = &record.head;
         if head.phase != Phase::Reserved {
-            self.order.entry(head.phase).or_default().insert((head.started_at, head.id.clone()));
+            self.order.entry(order_of(head)).or_default().insert((head.started_at, head.id.clone()));
         }
         if let Some(due) = record.due {
             self.due[usize::from(Partition::of(&head.id).number())].insert((due, head.id.clone()));
@@ -299,6 +347,11 @@ pub(super) fn gone_sid(change: &ParticipantChange) -> Option<&ParticipantSid> {
         | ParticipantChange::Missing(_)
         | ParticipantChange::Clear => None,
     }
+}
+
+/// The order a stream stands in.
+fn order_of(head: &Head) -> (Phase, bool) {
+    (head.phase, !head.settings.visibility.is_public())
 }
 
 /// What a stream adds to the sums.

@@ -88,7 +88,12 @@ fn id(n: usize) -> StreamId {
 
 /// Reserves a stream, and says so to whoever watches it.
 async fn reserve(store: &EmbeddedStore, n: usize) -> Result<Committed, StoreError> {
-    let request = CreateRequest { id: id(n), settings: Settings::default(), host_key: None, fresh_epoch: Epoch::from("abcdefgh") };
+    let request = CreateRequest {
+        id: id(n),
+        settings: Settings::default(),
+        host_key: None,
+        fresh_epoch: Epoch::from("abcdefgh"),
+    };
     let Creation::Reserve(mut decision) = create(None, None, request, &Rules::default(), store.now()) else {
         panic!("nothing is stored of it");
     };
@@ -205,7 +210,12 @@ async fn what_is_remembered_for_a_while_is_forgotten() {
     let known = async |store: &EmbeddedStore| {
         store.load(&id(0), Concern { event: Some(&event), ..Concern::default() }).await.unwrap().event_known
     };
-    let request = CreateRequest { id: id(0), settings: Settings::default(), host_key: None, fresh_epoch: Epoch::from("abcdefgh") };
+    let request = CreateRequest {
+        id: id(0),
+        settings: Settings::default(),
+        host_key: None,
+        fresh_epoch: Epoch::from("abcdefgh"),
+    };
     let Creation::Reserve(decision) = create(None, None, request, &Rules::default(), store.now()) else { panic!() };
     let step = Commit { decision: &decision, event: Some(&event), fence: None };
     assert_eq!(store.commit(&id(0), step).await.unwrap(), Committed::Done);

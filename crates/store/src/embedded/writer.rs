@@ -340,6 +340,10 @@ impl Changes {
         self.steps.iter().any(|step| match what {
             Fading::Event(_, event) => step.event.as_ref().is_some_and(|own| own.0 == *event),
             Fading::Tombstone(id) => step.id == *id && step.decision.tombstone.is_some(),
+            Fading::Ban(id, identity) => {
+                let mut changes = step.decision.identities.iter();
+                step.id == *id && changes.any(|c| matches!(c, domain::IdentityChange::Ban(own, _) if own == identity))
+            }
             Fading::Gone(id, sid) => {
                 let mut gone = step.decision.participants.iter().filter_map(super::state::gone_sid);
                 step.id == *id && gone.any(|own| own == sid)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{Decision, Head, Notice, ParticipantChange, Phase, Retention, StreamId, Timestamp};
+use domain::{Decision, Head, IdentityChange, Notice, ParticipantChange, Phase, Retention, StreamId, Timestamp};
 use redis::Cmd;
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ use crate::{Commit, Committed, Cursor, Fence, Partition, StoreError};
 
 use super::RedisStore;
 use super::errors::undecodable;
-use super::layout::{Member, session_member, sid_field};
+use super::layout::{Member, index_name, session_member, sid_field};
 use super::lease::millis;
 use super::script::call;
 
@@ -39,12 +39,12 @@ impl RedisStore {
         }
     }
 
-    fn commit_keys(&self, id: &StreamId, partition: Partition, commit: &Commit<'_>) -> [String; 16] {
+    fn commit_keys(&self, id: &StreamId, partition: Partition, commit: &Commit<'_>) -> Vec<String> {
         let layout = &self.layout;
         let session = commit.decision.session.as_ref().map(|(session, _)| session_member(session));
         // A key that is not used must still be of the slot.
         let head = layout.of_stream("head", id);
-        [
+        let mut keys = vec![
             head.clone(),
             layout.of_stream("people", id),
             layout.of_stream("order", id),
@@ -57,11 +57,10 @@ impl RedisStore {
             layout.of_partition("totals", partition),
             layout.of_partition("sessions", partition),
             session.map_or(head, |member| layout.session(id, &member)),
-            layout.index(partition, Phase::Waiting),
-            layout.index(partition, Phase::Live),
-            layout.index(partition, Phase::Reconnecting),
-            layout.index(partition, Phase::Ended),
-        ]
+        ];
+        keys.extend(layout.indexes(partition));
+        keys.extend([layout.of_stream("grants", id), layout.of_stream("bans", id)]);
+        keys
     }
 
     fn add_arguments(&self, cmd: &mut Cmd, id: &StreamId, commit: &Commit<'_>) -> Result<(), StoreError> {
@@ -81,6 +80,9 @@ impl RedisStore {
         }
         for change in &decision.participants {
             add_change(cmd, change)?;
+        }
+        for change in &decision.identities {
+            add_identity(cmd, change, decision)?;
         }
         Ok(())
     }
@@ -149,6 +151,18 @@ fn add_change(cmd: &mut Cmd, change: &ParticipantChange) -> Result<(), StoreErro
     Ok(())
 }
 
+fn add_identity(cmd: &mut Cmd, change: &IdentityChange, decision: &Decision) -> Result<(), StoreError> {
+    match change {
+        IdentityChange::Grant(identity, role) => cmd.arg("grant").arg(identity.as_str()).arg(json(role)?),
+        IdentityChange::Ban(identity, ban) => {
+            let last = decision.head.as_ref().and_then(|head| head.banned_until).unwrap_or(ban.until);
+            cmd.arg("ban").arg(identity.as_str()).arg(json(ban)?).arg(last.as_millis())
+        }
+        IdentityChange::Lift(identity) => cmd.arg("lift").arg(identity.as_str()),
+    };
+    Ok(())
+}
+
 fn add_number(cmd: &mut Cmd, number: Option<u64>) {
     match number {
         Some(number) => cmd.arg(number),
@@ -158,7 +172,8 @@ fn add_number(cmd: &mut Cmd, number: Option<u64>) {
 
 /// Where a head is in indexes and totals; see `scripts/place.lua`.
 fn place(head: &Head) -> String {
-    format!("{} {} {}", head.phase.as_str(), head.people, Cursor::at(head.started_at, head.id.as_str()).0)
+    let index = index_name(head.phase, !head.settings.visibility.is_public());
+    format!("{index} {} {}", head.people, Cursor::at(head.started_at, head.id.as_str()).0)
 }
 
 fn json(value: &impl Serialize) -> Result<Vec<u8>, StoreError> {

@@ -5,10 +5,12 @@
 //! | `{<prefix>:NN}:head:<id>` | hash | `revision`, `head` (JSON), `by` |
 //! | `{<prefix>:NN}:people:<id>` | hash | sid → participant (JSON) |
 //! | `{<prefix>:NN}:order:<id>` | sorted set | connections by identity and sid |
+//! | `{<prefix>:NN}:grants:<id>` | hash | identity → publishing role held (JSON) |
+//! | `{<prefix>:NN}:bans:<id>` | hash | identity → ban (JSON); goes with the last of them |
 //! | `{<prefix>:NN}:gone:<id>` | sorted set | sids that went, by the time they are forgotten |
 //! | `{<prefix>:NN}:tombstone:<id>` | string | tombstone (JSON) |
 //! | `{<prefix>:NN}:event:<event id>` | string | the event was applied |
-//! | `{<prefix>:NN}:index:<phase>` | sorted set | list cursors of streams in that phase |
+//! | `{<prefix>:NN}:index:<phase>`, `…:index:<phase>-hidden` | sorted set | list cursors of streams in that phase; apart those that are not public |
 //! | `{<prefix>:NN}:places` | hash | id → phase, people and cursor as they are in indexes and totals |
 //! | `{<prefix>:NN}:due` | sorted set | ids by due time |
 //! | `{<prefix>:NN}:totals` | hash | `streams`, `live`, `people` of active streams |
@@ -65,9 +67,15 @@ impl Layout {
         format!("{}:{what}", self.tag(partition))
     }
 
-    /// The index of a phase in a partition.
-    pub(super) fn index(&self, partition: Partition, phase: Phase) -> String {
-        format!("{}:index:{}", self.tag(partition), phase.as_str())
+    /// The index of a phase in a partition; that of streams in no public list is apart.
+    pub(super) fn index(&self, partition: Partition, phase: Phase, hidden: bool) -> String {
+        format!("{}:index:{}", self.tag(partition), index_name(phase, hidden))
+    }
+
+    /// All indexes of a partition, in the order in which `scripts/place.lua` names them.
+    pub(super) fn indexes(&self, partition: Partition) -> [String; 8] {
+        let phases = [Phase::Waiting, Phase::Live, Phase::Reconnecting, Phase::Ended];
+        std::array::from_fn(|at| self.index(partition, phases[at % 4], at >= 4))
     }
 
     /// The memory of an event; it belongs to the stream's partition.
@@ -122,6 +130,11 @@ impl Layout {
     fn tag(&self, partition: Partition) -> String {
         format!("{{{}:{:02}}}", self.prefix, partition.number())
     }
+}
+
+/// What an index is called, in its key and in places.
+pub(super) fn index_name(phase: Phase, hidden: bool) -> String {
+    format!("{}{}", phase.as_str(), if hidden { "-hidden" } else { "" })
 }
 
 /// The member of `sessions` for a history row.
@@ -248,7 +261,9 @@ mod tests {
         let id = StreamId::parse("a:{b}").unwrap();
         let number = Partition::of(&id).number();
         assert_eq!(layout.of_stream("head", &id), format!("{{livestream:{number:02}}}:head:a:{{b}}"));
-        assert_eq!(layout.index(Partition::of(&id), Phase::Live), format!("{{livestream:{number:02}}}:index:live"));
+        let index = |hidden| layout.index(Partition::of(&id), Phase::Live, hidden);
+        assert_eq!(index(false), format!("{{livestream:{number:02}}}:index:live"));
+        assert_eq!(index(true), format!("{{livestream:{number:02}}}:index:live-hidden"));
         assert_eq!(layout.meta(MetaKey::MediaSide), "{livestream:meta}:media_side");
         assert_eq!(layout.memo("k"), "{livestream:memos}:of:k");
         assert_eq!(layout.memos(), "{livestream:memos}:age");

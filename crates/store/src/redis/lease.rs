@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{Phase, StreamId, Timestamp};
+use domain::{StreamId, Timestamp};
 
 use crate::{Fence, Partition, StoreError};
 
@@ -46,18 +46,16 @@ impl RedisStore {
 
     pub(super) async fn forget_stream(&self, id: &StreamId) -> Result<(), StoreError> {
         let partition = Partition::of(id);
-        let keys = [
+        let mut keys = vec![
             self.layout.of_stream("head", id),
             self.layout.of_stream("people", id),
             self.layout.of_stream("order", id),
             self.layout.of_partition("places", partition),
             self.layout.of_partition("due", partition),
             self.layout.of_partition("totals", partition),
-            self.layout.index(partition, Phase::Waiting),
-            self.layout.index(partition, Phase::Live),
-            self.layout.index(partition, Phase::Reconnecting),
-            self.layout.index(partition, Phase::Ended),
         ];
+        keys.extend(self.layout.indexes(partition));
+        keys.push(self.layout.of_stream("grants", id));
         let mut cmd = call(&self.scripts.forget, &keys);
         cmd.arg(id.as_str());
         self.link.script::<Ignored>("forget", &self.scripts.forget, cmd).await.map(drop)

@@ -18,11 +18,11 @@ impl RedisStore {
         let limit = query.limit.clamp(1, MAX_LIMIT);
         let mut after = query.cursor.clone();
         loop {
-            let mut places = self.newest(&query.phases, after.as_ref(), limit + 1).await?;
+            let mut places = self.newest(query, after.as_ref(), limit + 1).await?;
             let more = places.len() > limit;
             places.truncate(limit);
             let next = places.last().filter(|_| more).cloned();
-            let items = self.heads_at(&places, &query.phases).await?;
+            let items = self.heads_at(&places, query).await?;
             // A whole page of entries whose heads are gone: go on, an empty page would look like the end.
             if !items.is_empty() || next.is_none() {
                 return Ok(Page { items, next });
@@ -47,12 +47,12 @@ impl RedisStore {
     }
 
     /// The places of the `most` newest entries after `after`.
-    async fn newest(&self, phases: &[Phase], after: Option<&Cursor>, most: usize) -> Result<Vec<Cursor>, StoreError> {
+    async fn newest(&self, query: &ListQuery, after: Option<&Cursor>, most: usize) -> Result<Vec<Cursor>, StoreError> {
         let mut places: Vec<Cursor> = Vec::new();
         let mut after = after.cloned();
         let mut of_each = most / 8 + SPARE;
         while places.len() < most {
-            let slices = self.slices(phases, after.as_ref(), of_each).await?;
+            let slices = self.slices(query, after.as_ref(), of_each).await?;
             let (certain, all) = merge(slices, of_each);
             places.extend(certain);
             if all {
@@ -69,17 +69,19 @@ impl RedisStore {
     /// so that a stream which moves from phase to phase is neither missed nor seen twice.
     async fn slices(
         &self,
-        phases: &[Phase],
+        query: &ListQuery,
         after: Option<&Cursor>,
         of_each: usize,
     ) -> Result<Vec<Vec<String>>, StoreError> {
-        let listed: Vec<Phase> = Phase::LISTED.into_iter().filter(|phase| phases.contains(phase)).collect();
+        let listed: Vec<Phase> = Phase::LISTED.into_iter().filter(|phase| query.phases.contains(phase)).collect();
         if listed.is_empty() {
             return Ok(Vec::new());
         }
         let bound = after.map_or_else(|| "+".to_owned(), |cursor| format!("({}", cursor.0));
         let read = |partition| {
-            let keys: Vec<String> = listed.iter().map(|phase| self.layout.index(partition, *phase)).collect();
+            let shown = listed.iter().map(|phase| self.layout.index(partition, *phase, false));
+            let hidden = listed.iter().filter(|_| query.hidden).map(|phase| self.layout.index(partition, *phase, true));
+            let keys: Vec<String> = shown.chain(hidden).collect();
             let mut cmd = call(&self.scripts.index, &keys);
             cmd.arg(&bound).arg(of_each);
             (partition, cmd)
@@ -89,8 +91,8 @@ impl RedisStore {
         Ok(partitions.into_iter().flatten().collect())
     }
 
-    /// The heads that are still where the index said, or in another phase of those asked for.
-    async fn heads_at(&self, places: &[Cursor], phases: &[Phase]) -> Result<Vec<Head>, StoreError> {
+    /// The heads that are still where the index said, or in another index of those asked for.
+    async fn heads_at(&self, places: &[Cursor], query: &ListQuery) -> Result<Vec<Head>, StoreError> {
         let id = |place: &Cursor| {
             let (_, id) = place.place().ok_or_else(|| undecodable(OPERATION, "index member", &place.0))?;
             StreamId::parse(id).map_err(|error| undecodable(OPERATION, "index member", error))
@@ -99,7 +101,8 @@ impl RedisStore {
         let heads = self.read_heads(OPERATION, &ids).await?;
         let found = heads.into_iter().zip(places).filter_map(|(head, place)| Some((head?, place)));
         let here = found.filter(|(head, place)| {
-            phases.contains(&head.phase) && Cursor::at(head.started_at, head.id.as_str()) == **place
+            let shown = query.hidden || head.settings.visibility.is_public();
+            shown && query.phases.contains(&head.phase) && Cursor::at(head.started_at, head.id.as_str()) == **place
         });
         Ok(here.map(|(head, _)| head).collect())
     }

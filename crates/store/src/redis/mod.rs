@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::{Head, Identity, Participant, ParticipantSid, StreamId, Timestamp};
+use domain::{Ban, Head, Identity, Participant, ParticipantSid, StreamId, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -217,6 +217,11 @@ impl Store for RedisStore {
     async fn gone(&self, id: &StreamId, sids: &[ParticipantSid]) -> Result<Vec<ParticipantSid>, StoreError> {
         self.check_open("gone")?;
         self.read_gone(id, sids).await
+    }
+
+    async fn bans(&self, id: &StreamId) -> Result<Vec<(Identity, Ban)>, StoreError> {
+        self.check_open("bans")?;
+        self.read_bans(id).await
     }
 
     async fn commit(&self, id: &StreamId, commit: Commit<'_>) -> Result<Committed, StoreError> {

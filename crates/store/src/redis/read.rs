@@ -1,6 +1,6 @@
 //! Reads: one round trip each, of one moment each.
 
-use domain::{Head, Identity, Participant, ParticipantSid, StreamId, Tombstone};
+use domain::{Ban, Head, Identity, Participant, ParticipantSid, StreamId, Tombstone};
 use redis::{Value, from_redis_value};
 use serde::de::DeserializeOwned;
 
@@ -25,10 +25,13 @@ impl RedisStore {
             layout.of_stream("order", id),
             // A key that is not asked for must still be of the slot.
             concern.event.map_or(head, |event| layout.event(id, event)),
+            layout.of_stream("grants", id),
+            layout.of_stream("bans", id),
         ];
         let mut cmd = call(&self.scripts.load, &keys);
         let (low, high) = concern.identity.map(Member::range).unwrap_or_default();
         cmd.arg(concern.sid.map(sid_field).unwrap_or_default()).arg(low).arg(high);
+        cmd.arg(concern.identity.map(Identity::as_str).unwrap_or_default());
         let mut answers = Answers::new(OPERATION, self.link.script(OPERATION, &self.scripts.load, cmd).await?);
         let head: Option<Head> = answers.json("head")?;
         let tombstone: Option<Tombstone> = answers.json("tombstone")?;
@@ -36,7 +39,14 @@ impl RedisStore {
         let gone: Option<f64> = answers.next()?;
         let connections = members(OPERATION, answers.next()?)?;
         let known: bool = answers.next()?;
+        let granted = answers.json("granted role")?;
+        let ban = answers.json("ban")?;
+        let (grants, bans) = (answers.next()?, answers.next()?);
         Ok(Loaded {
+            granted: granted.filter(|_| head.is_some()),
+            ban,
+            grants,
+            bans,
             tombstone: tombstone.filter(|_| head.is_none()),
             head,
             participant,
@@ -127,6 +137,17 @@ impl RedisStore {
         let scores: Vec<Option<f64>> = self.link.command("gone", cmd).await?;
         let gone = sids.iter().zip(scores).filter(|(_, until)| until.is_some_and(|until| self.is_ahead(until)));
         Ok(gone.map(|(sid, _)| sid.clone()).collect())
+    }
+
+    pub(super) async fn read_bans(&self, id: &StreamId) -> Result<Vec<(Identity, Ban)>, StoreError> {
+        const OPERATION: &str = "bans";
+        let mut cmd = redis::cmd("HGETALL");
+        cmd.arg(self.layout.of_stream("bans", id));
+        let rows: Vec<(String, Vec<u8>)> = self.link.command(OPERATION, cmd).await?;
+        let decoded = rows.iter().map(|(who, json)| Ok((Identity::reported(who), decode(OPERATION, "ban", json)?)));
+        let mut bans: Vec<(Identity, Ban)> = decoded.collect::<Result<_, StoreError>>()?;
+        bans.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(bans)
     }
 
     /// The head and what `command` gives of another key of the stream.

@@ -100,7 +100,7 @@ async fn streams_of_a_killed_node_fail_in_time_and_others_go_on() {
         store.ping().await.unwrap();
     };
     tokio::join!(futures(calls), others);
-    let query = ListQuery { phases: domain::Phase::ACTIVE.to_vec(), limit: 5, cursor: None };
+    let query = ListQuery { phases: domain::Phase::ACTIVE.to_vec(), limit: 5, cursor: None, hidden: false };
     assert_eq!(store.list(&query).await.unwrap_err().kind, ErrorKind::Unavailable, "a part of a list is no list");
     // The lobby is told of what others do, and of a gap when the node is back.
     store.watch(Watch::Lobby, true).await.unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use domain::{
     CreateRequest, Creation, Decision, Due, EndReason, Epoch, EventContext, EventId, Head, Identity, Kind,
     ParticipantSid, ParticipantSnapshot, RoomEvent, RoomEventKind, RoomSid, RoomSnapshot, Rules, Settings, StreamId,
-    Timestamp, TrackSid, Verdict, apply_event, complete, create, end, tick,
+    Timestamp, TrackSid, Verdict, Visibility, apply_event, complete, create, end, tick,
 };
 use store::{Commit, Committed, Concern, Loaded, Store, StoreError};
 
@@ -74,7 +74,18 @@ impl Driver {
 
     /// A waiting stream.
     pub(crate) async fn create(&self, id: &StreamId) -> Head {
-        let reserved = self.reserve(id).await;
+        self.complete(id, self.reserve(id).await).await
+    }
+
+    /// A waiting stream that this many see.
+    pub(crate) async fn create_for(&self, id: &StreamId, visibility: Visibility) -> Head {
+        let mut reservation = self.reservation(id).await;
+        reservation.head.as_mut().unwrap().settings.visibility = visibility;
+        self.done(id, &reservation).await;
+        self.complete(id, reservation.head.unwrap()).await
+    }
+
+    async fn complete(&self, id: &StreamId, reserved: Head) -> Head {
         let room = room(&reserved);
         let decision = complete(&reserved, &room, false, &self.rules, self.store.now()).unwrap();
         self.done(id, &decision).await;
@@ -145,6 +156,7 @@ impl Driver {
             participant: loaded.participant.as_ref(),
             identity_sids: u32::try_from(loaded.identity_sids.len()).unwrap(),
             sid_gone: loaded.sid_gone,
+            banned: false,
         };
         let event = RoomEvent {
             id: EventId(String::new()),

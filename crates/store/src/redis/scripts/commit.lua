@@ -1,6 +1,6 @@
 -- One atomic step of a stream. All keys share one hash tag.
 -- KEYS 1 head, 2 people, 3 order, 4 gone, 5 tombstone, 6 event, 7 lease, 8 places, 9 due, 10 totals,
---      11 sessions, 12 session, 13 to 16 the indexes of waiting, live, reconnecting, ended
+--      11 sessions, 12 session, 13 to 20 the indexes, 21 grants, 22 bans
 -- ARGV (an empty one means: none)
 --      1 stream id, 2 fencing number, 3 milliseconds to remember the event, 4 expected revision,
 --      5 new revision (none: remove the record), 6 head, 7 place, 8 due time, 9 time at which the record expires,
@@ -8,7 +8,7 @@
 --      13 session, 14 its milliseconds, 15 its end time, 16 its index member,
 --      17 command that publishes, 18 channel of the stream, 19 its notice, 20 channel of the lobby, 21 its notice,
 --      22 who does this (one who is cut off does it again),
---      23 and on: changes of the list of people, in order.
+--      23 and on: changes of the list of people and of what is known of identities, in order.
 -- All refusals come before the first write: a script is not rolled back.
 
 local id = ARGV[1]
@@ -21,7 +21,7 @@ local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local function text(number) return string.format('%.0f', number) end
 
-local indexes = { waiting = KEYS[13], live = KEYS[14], reconnecting = KEYS[15], ended = KEYS[16] }
+local indexes = named_indexes(13)
 local place = redis.call('HGET', KEYS[8], id)
 
 -- The first write is one that Redis refuses when its memory is full; later ones of a script it lets pass.
@@ -31,7 +31,7 @@ if ARGV[5] ~= '' then
   if place ~= ARGV[7] then redis.call('HSET', KEYS[8], id, ARGV[7]) end
   move(indexes, KEYS[10], place, ARGV[7])
 else
-  redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3])
+  redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[21])
   redis.call('HDEL', KEYS[8], id)
   move(indexes, KEYS[10], place, nil)
 end
@@ -59,15 +59,26 @@ while ARGV[at] do
   elseif change == 'gone' then
     remember_gone(ARGV[at + 1])
     at = at + 2
+  elseif change == 'grant' then
+    if ARGV[5] ~= '' then redis.call('HSET', KEYS[21], ARGV[at + 1], ARGV[at + 2]) end
+    at = at + 3
+  elseif change == 'ban' then
+    -- The key goes with its last ban; ended ones before it are the caller's to lift.
+    redis.call('HSET', KEYS[22], ARGV[at + 1], ARGV[at + 2])
+    redis.call('PEXPIREAT', KEYS[22], ARGV[at + 3])
+    at = at + 4
+  elseif change == 'lift' then
+    redis.call('HDEL', KEYS[22], ARGV[at + 1])
+    at = at + 2
   else
-    redis.call('UNLINK', KEYS[2], KEYS[3])
+    redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[21])
     at = at + 1
   end
 end
 
 if ARGV[8] ~= '' then redis.call('ZADD', KEYS[9], ARGV[8], id) else redis.call('ZREM', KEYS[9], id) end
-for key = 1, 3 do
-  if ARGV[9] ~= '' then redis.call('PEXPIREAT', KEYS[key], ARGV[9]) else redis.call('PERSIST', KEYS[key]) end
+for _, key in ipairs({ KEYS[1], KEYS[2], KEYS[3], KEYS[21] }) do
+  if ARGV[9] ~= '' then redis.call('PEXPIREAT', key, ARGV[9]) else redis.call('PERSIST', key) end
 end
 if ARGV[3] ~= '' then redis.call('SET', KEYS[6], '1', 'PX', ARGV[3]) end
 if ARGV[11] ~= '' then redis.call('SET', KEYS[5], ARGV[11], 'PX', ARGV[12]) end

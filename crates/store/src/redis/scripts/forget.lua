@@ -1,12 +1,11 @@
 -- Removes what points to a record that expired. Does nothing while there is one.
 -- KEYS 1 head, 2 people, 3 order, 4 places, 5 due, 6 totals,
---      7 to 10 the indexes of waiting, live, reconnecting, ended
+--      7 to 14 the indexes, 15 grants
 -- ARGV 1 stream id
 
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-local indexes = { waiting = KEYS[7], live = KEYS[8], reconnecting = KEYS[9], ended = KEYS[10] }
-move(indexes, KEYS[6], redis.call('HGET', KEYS[4], ARGV[1]), nil)
+move(named_indexes(7), KEYS[6], redis.call('HGET', KEYS[4], ARGV[1]), nil)
 redis.call('HDEL', KEYS[4], ARGV[1])
 redis.call('ZREM', KEYS[5], ARGV[1])
-redis.call('UNLINK', KEYS[2], KEYS[3])
+redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[15])
 return 1

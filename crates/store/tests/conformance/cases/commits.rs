@@ -265,7 +265,7 @@ pub(crate) async fn an_abandoned_reservation_brings_back_what_it_would_have_repl
     driver.create(&id).await;
     let ended = driver.end(&id).await;
     let ended_list = |store: std::sync::Arc<dyn store::Store>| async move {
-        let query = store::ListQuery { phases: vec![Phase::Ended], limit: 10, cursor: None };
+        let query = store::ListQuery { phases: vec![Phase::Ended], limit: 10, cursor: None, hidden: false };
         store.list(&query).await.unwrap().items.len()
     };
     let reserved = driver.reserve(&id).await;
@@ -316,7 +316,7 @@ pub(crate) async fn unusual_ids_are_kept_apart(backend: Backend) {
         assert_eq!((head.id.as_str(), head.people), (*text, 1));
         assert_eq!(identities, vec![identity(&format!("u{n}:{{x}} \u{1} ü"))]);
     }
-    let query = store::ListQuery { phases: Phase::ACTIVE.to_vec(), limit: 3, cursor: None };
+    let query = store::ListQuery { phases: Phase::ACTIVE.to_vec(), limit: 3, cursor: None, hidden: false };
     let mut listed = super::lists::everything(&backend.store, query).await;
     let mut expected: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
     listed.sort();

@@ -125,7 +125,7 @@ async fn compare(backend: &Backend, model: &Model, random: &mut impl Rng) {
     let store = &backend.store;
     assert_eq!(store.totals().await.unwrap(), model.totals());
     for phases in [Phase::LISTED.as_slice(), &Phase::ACTIVE, &[Phase::Ended], &[Phase::Live, Phase::Ended]] {
-        let query = ListQuery { phases: phases.to_vec(), limit: 1000, cursor: None };
+        let query = ListQuery { phases: phases.to_vec(), limit: 1000, cursor: None, hidden: false };
         assert_eq!(store.list(&query).await.unwrap().items, model.list(phases));
     }
     for n in 0..STREAMS {
@@ -169,7 +169,7 @@ pub(crate) async fn totals_equal_a_recount_after_racing_writers(backend: Backend
         task.await.unwrap();
     }
     let mut recount = Totals::default();
-    let query = ListQuery { phases: Phase::ACTIVE.to_vec(), limit: 1000, cursor: None };
+    let query = ListQuery { phases: Phase::ACTIVE.to_vec(), limit: 1000, cursor: None, hidden: false };
     for head in backend.store.list(&query).await.unwrap().items {
         let (full, people) = backend.store.load_full(&head.id).await.unwrap().unwrap();
         let (_, identities) = backend.store.load_state(&head.id).await.unwrap().unwrap();

@@ -26,7 +26,7 @@ pub(crate) async fn everything(store: &Arc<dyn Store>, mut query: ListQuery) -> 
 }
 
 fn active(limit: usize) -> ListQuery {
-    ListQuery { phases: Phase::ACTIVE.to_vec(), limit, cursor: None }
+    ListQuery { phases: Phase::ACTIVE.to_vec(), limit, cursor: None, hidden: false }
 }
 
 pub(crate) async fn lists_are_newest_first(backend: Backend) {
@@ -64,10 +64,10 @@ pub(crate) async fn lists_hold_the_phases_asked_for(backend: Backend) {
         }
     }
     for phase in Phase::LISTED {
-        let query = ListQuery { phases: vec![phase], limit: 10, cursor: None };
+        let query = ListQuery { phases: vec![phase], limit: 10, cursor: None, hidden: false };
         assert_eq!(everything(&backend.store, query).await, [phase.as_str()]);
     }
-    let query = |phases: &[Phase]| ListQuery { phases: phases.to_vec(), limit: 2, cursor: None };
+    let query = |phases: &[Phase]| ListQuery { phases: phases.to_vec(), limit: 2, cursor: None, hidden: false };
     let all = everything(&backend.store, query(&Phase::LISTED)).await;
     assert_eq!(BTreeSet::from_iter(all.iter().map(String::as_str)).len(), 4);
     assert_eq!(everything(&backend.store, query(&[])).await, Vec::<String>::new());
@@ -80,7 +80,7 @@ pub(crate) async fn reservations_are_in_no_list_and_no_sum(backend: Backend) {
     let driver = Driver::new(&backend.store);
     driver.reserve(&id("gold")).await;
     let phases = vec![Phase::Reserved, Phase::Waiting, Phase::Live, Phase::Reconnecting, Phase::Ended];
-    let query = ListQuery { phases, limit: 10, cursor: None };
+    let query = ListQuery { phases, limit: 10, cursor: None, hidden: false };
     assert_eq!(everything(&backend.store, query).await, Vec::<String>::new());
     assert_eq!(backend.store.totals().await.unwrap(), store::Totals::default());
 }
@@ -101,7 +101,7 @@ pub(crate) async fn pages_hold_every_untouched_stream_once_while_others_change(b
         while passes < 5 || rounds.load(Ordering::Relaxed) < before + 2 {
             passes += 1;
             let mut seen: BTreeMap<String, u32> = BTreeMap::new();
-            let query = ListQuery { phases: Phase::LISTED.to_vec(), limit, cursor: None };
+            let query = ListQuery { phases: Phase::LISTED.to_vec(), limit, cursor: None, hidden: false };
             for id in everything(&backend.store, query).await {
                 *seen.entry(id).or_default() += 1;
             }

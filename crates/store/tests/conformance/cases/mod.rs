@@ -2,6 +2,7 @@
 
 pub(crate) mod commits;
 pub(crate) mod histories;
+pub(crate) mod identities;
 pub(crate) mod leases;
 pub(crate) mod lists;
 pub(crate) mod memos;

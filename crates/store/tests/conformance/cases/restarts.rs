@@ -55,7 +55,7 @@ pub(crate) async fn everything_acknowledged_outlives_a_restart(backend: Backend)
 /// What can be read, and when.
 async fn observe(backend: &Backend) -> (String, domain::Timestamp) {
     let store = &backend.store;
-    let query = ListQuery { phases: Phase::LISTED.to_vec(), limit: 100, cursor: None };
+    let query = ListQuery { phases: Phase::LISTED.to_vec(), limit: 100, cursor: None, hidden: false };
     let list = store.list(&query).await.unwrap();
     let totals = store.totals().await.unwrap();
     let mut seen = format!("{list:?}\n{totals:?}\n");
