@@ -19,6 +19,7 @@
 //! ```
 
 mod access;
+mod allowance;
 mod config;
 mod engine;
 mod http;

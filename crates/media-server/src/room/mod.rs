@@ -28,6 +28,7 @@ use livekit_protocol::signal_response::Message;
 use sfu::{ParticipantId, RoomId, TrackId};
 
 use crate::access::Keyring;
+use crate::allowance::Allowance;
 use crate::config::{Limits, Timeouts};
 use crate::ids::Ids;
 use crate::signal::Frame;
@@ -96,6 +97,8 @@ pub(crate) struct Rooms {
     tracks: HashMap<TrackId, Track>,
     track_sids: HashMap<String, TrackId>,
     conns: HashMap<ConnId, ParticipantId>,
+    /// Joins that may still come; made with the first one, since time comes from outside.
+    joins: Option<Allowance>,
     out: VecDeque<Output>,
 }
 
@@ -113,6 +116,7 @@ impl Rooms {
             tracks: HashMap::new(),
             track_sids: HashMap::new(),
             conns: HashMap::new(),
+            joins: None,
             out: VecDeque::new(),
         }
     }
