@@ -22,6 +22,11 @@ impl Timestamp {
         self.0
     }
 
+    /// Reads ISO 8601 with an offset or `Z`; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse::<jiff::Timestamp>().ok().map(|time| Self(time.as_millisecond()))
+    }
+
     /// How long ago `earlier` was; zero when it is in the future.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -64,6 +69,16 @@ mod tests {
         check(0, "1970-01-01T00:00:00.000Z");
         check(1_795_429_101_951, "2026-11-23T10:18:21.951Z");
         check(1_795_429_101_000, "2026-11-23T10:18:21.000Z");
+    }
+
+    #[test]
+    fn reads_what_it_prints() {
+        let time = Timestamp::from_millis(1_795_429_101_951);
+        assert_eq!(Timestamp::parse(&time.to_string()), Some(time));
+        assert_eq!(Timestamp::parse("2026-11-23T11:18:21.951+01:00"), Some(time));
+        for text in ["", "tomorrow", "2026-11-23", "2026-11-23T10:18:21", "1795429101"] {
+            assert_eq!(Timestamp::parse(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::config::manual;
+use server::Scope;
+
+use crate::config::{manual, parse};
 
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub(crate) enum Action {
     ShowConfig,
     /// Print the manual.
     ShowDefaults,
+    /// Make an API key.
+    NewKey,
 }
 
 /// What the command line says.
@@ -33,6 +37,8 @@ pub(crate) struct Cli {
     pub(crate) file: Option<PathBuf>,
     /// What follows the word `bench`.
     pub(crate) bench: Option<ArgMatches>,
+    /// Name and scope of the API key to be made.
+    pub(crate) new_key: Option<(String, Scope)>,
 }
 
 /// Reads the command line `args`, the program's name first.
@@ -50,7 +56,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Resul
         level = matches.subcommand().map(|(_, inner)| inner);
     }
     let bench = matches.subcommand_matches("bench").cloned();
-    Ok(Cli { action: action(&matches), flags, file, bench })
+    Ok(Cli { action: action(&matches), flags, file, bench, new_key: new_key(&matches) })
 }
 
 fn action(matches: &ArgMatches) -> Action {
@@ -59,8 +65,39 @@ fn action(matches: &ArgMatches) -> Action {
         Some(("config", _)) => Action::ShowConfig,
         Some(("media", _)) => Action::ServeMedia,
         Some(("bench", _)) => Action::Bench,
+        Some(("keys", _)) => Action::NewKey,
         _ => Action::Serve,
     }
+}
+
+fn new_key(matches: &ArgMatches) -> Option<(String, Scope)> {
+    let (_, new) = matches.subcommand_matches("keys")?.subcommand()?;
+    let scope = match new.get_one::<String>("scope").map(String::as_str) {
+        Some("read") => Scope::Read,
+        _ => Scope::Admin,
+    };
+    Some((new.get_one::<String>("name")?.clone(), scope))
+}
+
+/// The subcommand that makes API keys.
+fn keys() -> Command {
+    let name = Arg::new("name")
+        .long("name")
+        .value_name("NAME")
+        .default_value("key")
+        .value_parser(|text: &str| parse::prefix(text))
+        .help("Its name in lists and logs: letters, digits, `.`, `_` and `-`");
+    let scope = Arg::new("scope")
+        .long("scope")
+        .value_name("SCOPE")
+        .default_value("admin")
+        .value_parser(["admin", "read"])
+        .help("What it allows");
+    let new = Command::new("new")
+        .about("Makes a key: prints it, this once, and the line for the file of API_KEYS_FILE")
+        .arg(name)
+        .arg(scope);
+    Command::new("keys").about("API keys").subcommand_required(true).subcommand(new)
 }
 
 fn collect(matches: &ArgMatches, flags: &mut HashMap<String, String>) {
@@ -96,6 +133,7 @@ fn command() -> Command {
         .args(manual::settings().into_iter().map(flag))
         .subcommand(config)
         .subcommand(media)
+        .subcommand(without_settings(keys()))
         .subcommand(without_settings(load::cli::command()))
 }
 
@@ -146,6 +184,17 @@ mod tests {
         assert_eq!((cli.flags["port"].as_str(), cli.flags["livekit_api_key"].as_str()), ("1", "k"));
         let help = parsed("livestream bench sse --help").unwrap_err().to_string();
         assert!(help.contains("--stalled") && !help.contains("--sweep-interval"), "{help}");
+    }
+
+    #[test]
+    fn a_key_is_asked_for_by_name_and_scope() {
+        let cli = parsed("livestream keys new --name backend --scope read").unwrap();
+        assert_eq!((cli.action, cli.new_key), (Action::NewKey, Some(("backend".to_owned(), Scope::Read))));
+        let usual = parsed("livestream keys new").unwrap().new_key;
+        assert_eq!(usual, Some(("key".to_owned(), Scope::Admin)));
+        for line in ["livestream keys", "livestream keys new --scope root", "livestream keys new --name a:b"] {
+            assert!(parsed(line).is_err(), "{line}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod bench;
 mod cli;
 mod config;
+mod keys;
 mod logs;
 mod media;
 mod pages;
@@ -48,12 +49,15 @@ fn run(cli: Cli) -> Result<(), Failure> {
     if cli.action == Action::ShowDefaults {
         return print(config::manual::TEXT).map_err(Failure::Run);
     }
+    if let Some((name, scope)) = &cli.new_key {
+        return print(&keys::new_key(name, *scope)).map_err(Failure::Run);
+    }
     let loaded = config::load(cli.flags, cli.file.as_deref()).map_err(Failure::Config)?;
     match cli.action {
         Action::ShowConfig => show(&loaded),
         Action::Bench => bench(cli.bench.as_ref(), &loaded.config().map_err(Failure::Config)?),
         Action::ServeMedia => serve_media(&loaded.config().map_err(Failure::Config)?),
-        Action::Serve | Action::ShowDefaults => serve(&loaded.config().map_err(Failure::Config)?),
+        Action::Serve | Action::ShowDefaults | Action::NewKey => serve(&loaded.config().map_err(Failure::Config)?),
     }
 }
 

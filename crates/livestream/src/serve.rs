@@ -10,12 +10,13 @@ use hub::{Hub, HubSettings};
 use orchestrator::{JobSettings, MediaSide, Orchestrator, Parts};
 use rooms::{Tokens, WebhookVerifier};
 use sd_notify::NotifyState;
-use server::{AppState, Auth, MediaUrl, ServerConfig, SseEncoder};
+use server::{AppState, Auth, KeyRing, MediaUrl, ServerConfig, SseEncoder};
 use store::{Durability, EmbeddedStore, ErrorKind, RedisConfig, RedisStore, Store};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, LiveKit, StoreChoice};
+use crate::keys::KeysFile;
 use crate::media::EmbeddedMedia;
 use crate::pages;
 use crate::signals::Signals;
@@ -62,17 +63,18 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         (None, Some(livekit)) => (livekit.clone(), MediaSide::External),
         (None, None) => anyhow::bail!("there is no media server"),
     };
+    let keys_file = keys_file(config)?;
     let store = open(&config.store).await?;
     let orchestrator = Orchestrator::start(parts(config, &livekit, side, store.clone())?).await?;
     let hub = Hub::new(store.clone(), Arc::new(SseEncoder), HubSettings::default());
-    let config = server_config(config, &livekit, media.is_some());
+    let stop = CancellationToken::new();
+    let config = server_config(config, &livekit, media.is_some(), auth(config, keys_file, &stop));
     let limit = config.shutdown_timeout;
     let state = AppState::new(orchestrator.clone(), hub.clone(), config, pages::embedded(), recorder);
     let app = server::app(state.clone(), media.as_ref().map(EmbeddedMedia::router));
     tracing::info!(url = format!("http://{address}"), "listening");
     tell_systemd(NotifyState::Ready);
 
-    let stop = CancellationToken::new();
     let on_signal = tokio::spawn(stop_on(signals, stop.clone()));
     let before_close = wind_down(orchestrator, media, limit);
     server::serve(listener, app, state, stop, before_close).await;
@@ -216,11 +218,32 @@ fn answer_within(livekit_timeout: Duration) -> Duration {
     (livekit_timeout + FOR_THE_STORE).max(ServerConfig::default().answer_within)
 }
 
-fn server_config(config: &Config, livekit: &LiveKit, embedded: bool) -> ServerConfig {
+/// The file of API keys, read for the first time: a broken one must not be found out when a caller is refused.
+fn keys_file(config: &Config) -> anyhow::Result<Option<KeysFile>> {
+    let api = &config.api;
+    let (Some(fixed), Some(path)) = (&api.keys, &api.keys_file) else { return Ok(None) };
+    KeysFile::open(path, fixed.clone()).map(Some)
+}
+
+/// The keys that hold, followed by a task of their own where they stand in a file.
+fn auth(config: &Config, file: Option<KeysFile>, stop: &CancellationToken) -> Auth {
+    match (file, &config.api.keys) {
+        (Some(file), _) => {
+            let ring = file.ring();
+            tokio::spawn(file.follow(stop.clone()));
+            Auth::Keys(ring)
+        }
+        (None, Some(keys)) => Auth::Keys(KeyRing::new(keys.clone())),
+        (None, None) => Auth::Off,
+    }
+}
+
+fn server_config(config: &Config, livekit: &LiveKit, embedded: bool, auth: Auth) -> ServerConfig {
     let api = &config.api;
     let public = livekit.public_url.as_ref().map(rooms::LiveKitHost::ws_url);
     ServerConfig {
-        auth: api.keys.clone().map_or(Auth::Off, Auth::Keys),
+        auth,
+        open_create: api.open_create,
         loopback_only: api.loopback_only,
         limits: api.rate_limit.then_some(api.limits),
         cors_origins: api.cors_origins.clone(),

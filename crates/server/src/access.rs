@@ -9,10 +9,8 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use domain::{Identity, OnDuplicate, StreamId, Visibility};
 use orchestrator::{Credential, UseCaseError};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
-use crate::config::{ApiKey, Auth, Scope};
+use crate::config::{Auth, Scope};
 use crate::problem::Problem;
 use crate::state::AppState;
 
@@ -52,7 +50,7 @@ impl FromRequestParts<AppState> for Caller {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
         let Auth::Keys(keys) = &state.config.auth else { return Ok(Self(Credential::Anybody)) };
         let Some(bearer) = bearer(&parts.headers)? else { return Ok(Self(Credential::Nothing)) };
-        match find(keys, bearer).map(|key| key.scope) {
+        match keys.find(bearer, state.orchestrator.now()).map(|key| key.scope) {
             Some(Scope::Admin) => Ok(Self(Credential::Admin)),
             Some(Scope::Read) => Ok(Self(Credential::Reader)),
             None => Ok(Self(state.orchestrator.read_credential(bearer)?)),
@@ -212,8 +210,7 @@ impl Onlooker {
 /// The start of the hash of the key that a request brings, if the key is known: who calls, for limits.
 pub(crate) fn known_key(state: &AppState, headers: &HeaderMap) -> Option<u64> {
     let Auth::Keys(keys) = &state.config.auth else { return None };
-    let key = find(keys, bearer(headers).ok()??)?;
-    key.hash.first_chunk().map(|start| u64::from_be_bytes(*start))
+    keys.find(bearer(headers).ok()??, state.orchestrator.now()).map(|key| key.number)
 }
 
 /// The bearer of a request; another scheme is refused, because it was meant to say something.
@@ -224,10 +221,4 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
         scheme.eq_ignore_ascii_case("bearer").then(|| credentials.trim())
     });
     bearer.filter(|bearer| !bearer.is_empty()).map(Some).ok_or_else(|| Problem::unauthorized(BEARER_NEEDED))
-}
-
-/// Compares with all keys in constant time, whichever it is.
-fn find<'a>(keys: &'a [ApiKey], bearer: &str) -> Option<&'a ApiKey> {
-    let hash: [u8; 32] = Sha256::digest(bearer.as_bytes()).into();
-    keys.iter().fold(None, |found, key| if bool::from(key.hash.ct_eq(&hash)) { Some(key) } else { found })
 }

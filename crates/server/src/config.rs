@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::http::HeaderValue;
 use ipnet::IpNet;
 
+use crate::keys::KeyRing;
 use crate::limits::RateLimits;
 
 /// How the server behaves. Every field has a working default in [`ServerConfig::default`].
@@ -79,7 +80,7 @@ pub enum Auth {
     /// Everybody may do everything.
     Off,
     /// What changes something, and the roles that publish, need a key.
-    Keys(Vec<ApiKey>),
+    Keys(KeyRing),
 }
 
 impl Auth {
@@ -98,6 +99,8 @@ pub struct ApiKey {
     pub scope: Scope,
     /// SHA-256 of the key.
     pub hash: [u8; 32],
+    /// It came from the file of keys, which may change while the server runs.
+    pub from_file: bool,
 }
 
 /// What a key allows.

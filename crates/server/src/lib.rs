@@ -13,6 +13,7 @@ mod deadline;
 mod edge;
 mod extract;
 mod guard;
+mod keys;
 mod limits;
 mod meters;
 mod openapi;
@@ -27,6 +28,7 @@ mod state;
 
 pub use client::PeerAddr;
 pub use config::{ApiKey, Auth, MediaUrl, Scope, ServerConfig};
+pub use keys::KeyRing;
 pub use limits::{Quota, RateLimits};
 pub use meters::install_metrics;
 pub use pages::Pages;

@@ -20,6 +20,7 @@ use crate::problem::ProblemDocument;
     ),
     tags(
         (name = "streams", description = "Create, list, join, leave, end"),
+        (name = "access", description = "Invites, tickets, bans; the API keys there are"),
         (name = "live", description = "Server-sent events"),
         (name = "livekit", description = "What LiveKit calls"),
         (name = "operations", description = "Health and metrics")
@@ -45,6 +46,9 @@ impl Modify for Credentials {
         let components = document.components.get_or_insert_default();
         components
             .add_security_scheme("key", bearer("An API key with the scope `admin` or `read`, where keys are in use."));
+        components
+            .add_security_scheme("hostKey", bearer("The key that creating this stream gave, where keys are in use."));
+        components.add_security_scheme("invite", bearer("An invite to this stream."));
         components.add_security_scheme("joinToken", bearer("The caller's own join token, as proof of identity."));
         components.add_security_scheme("livekit", bearer("LiveKit's signature: a bare JWT in `Authorization`."));
     }
@@ -66,11 +70,11 @@ problem_response! {
 }
 problem_response! {
     /// 401
-    Unauthorized, "No credentials, or none that are known; with `WWW-Authenticate`"
+    Unauthorized, "No credentials, or none that are known (`unauthorized`), or the stream is private (`private_stream`); with `WWW-Authenticate`"
 }
 problem_response! {
     /// 403
-    Forbidden, "Not allowed to this caller, or the stream is full"
+    Forbidden, "Not allowed to this caller (`forbidden`), banned (`banned`), or the stream is full (`stream_full`)"
 }
 problem_response! {
     /// 404
@@ -78,7 +82,7 @@ problem_response! {
 }
 problem_response! {
     /// 409
-    Conflict, "The stream is finished, its room is somebody else's, or the identity is in it already"
+    Conflict, "`stream_finished`; `room_taken`: its room is somebody else's; `duplicate_identity`: the identity is in it already; `identity_held`: the identity is a host's or speaker's; `too_many_bans`, `too_many_roles`; `privacy_is_fixed`"
 }
 problem_response! {
     /// 412

@@ -25,7 +25,9 @@ use crate::limits;
 use crate::openapi::{self, ApiDoc};
 use crate::origin;
 use crate::problem::Problem;
-use crate::routes::{fallback, health, join, live, metrics, moderate, pages, people, streams, webhook};
+use crate::routes::{
+    admission, fallback, health, join, keys, live, metrics, moderate, pages, people, streams, webhook,
+};
 use crate::state::AppState;
 
 /// Signalling of the embedded media server: new connections are refused while draining.
@@ -43,12 +45,17 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(moderate::raise_hand, moderate::lower_hand))
         .routes(routes!(join::join_stream))
         .routes(routes!(join::leave_stream))
+        .routes(routes!(admission::create_invite))
+        .routes(routes!(admission::create_ticket))
+        .routes(routes!(admission::list_bans, admission::create_ban))
+        .routes(routes!(admission::lift_ban))
         .routes(routes!(live::watch_lobby))
         .routes(routes!(live::watch_stream))
         .routes(routes!(webhook::receive_webhook))
         .routes(routes!(health::get_health))
         .routes(routes!(health::get_readiness))
         .routes(routes!(metrics::get_metrics))
+        .routes(routes!(keys::list_keys))
 }
 
 /// The pages; their files are found by the fallback.

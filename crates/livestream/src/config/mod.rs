@@ -58,8 +58,12 @@ pub(crate) struct Api {
     pub(crate) listen: SocketAddr,
     /// Origins whose pages may call; `None`: not said.
     pub(crate) cors_origins: Option<Vec<String>>,
-    /// Keys of callers; `None`: every caller may do everything.
+    /// Keys of callers; `None`: every caller may do everything. None of them, where they stand in a file.
     pub(crate) keys: Option<Vec<ApiKey>>,
+    /// Where more keys stand, while keys are asked for.
+    pub(crate) keys_file: Option<PathBuf>,
+    /// Whether callers without a key may create streams.
+    pub(crate) open_create: bool,
     /// Whose forwarding headers are believed.
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// Keys are not asked for, and nobody has decided so: only loopback names are answered.

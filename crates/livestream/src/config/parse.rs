@@ -173,7 +173,7 @@ fn api_key(text: &str) -> Option<ApiKey> {
         _ => return None,
     };
     let named = !name.is_empty() && prefix(name).is_ok();
-    named.then_some(ApiKey { name: name.to_owned(), scope, hash: sha256(hash)? })
+    named.then_some(ApiKey { name: name.to_owned(), scope, hash: sha256(hash)?, from_file: false })
 }
 
 fn sha256(hex: &str) -> Option<[u8; 32]> {

@@ -88,7 +88,9 @@ fn config(reader: &mut Reader<'_>) -> Option<Config> {
 fn api(reader: &mut Reader<'_>) -> Option<Api> {
     let (host, port) = (reader.required("host", parse::host), reader.required("port", parse::port));
     let cors_origins = reader.optional("cors_origins", parse::origins);
-    let keys = keys(reader);
+    let keys_file = reader.optional("api_keys_file", |text| Ok(PathBuf::from(text)));
+    let keys = keys(reader, keys_file.as_ref().is_some_and(Option::is_some));
+    let open_create = reader.required("open_create", parse::on_off);
     let trusted_proxies = reader.optional("trusted_proxies", parse::networks);
     let rate_limit = reader.required("rate_limit", parse::on_off);
     let limits = limits(reader);
@@ -102,6 +104,8 @@ fn api(reader: &mut Reader<'_>) -> Option<Api> {
         cors_origins: cors_origins?,
         loopback_only: keys.as_ref()?.is_none() && !is_auth_said(reader),
         keys: keys?,
+        keys_file: keys_file?,
+        open_create: open_create?,
         trusted_proxies: trusted_proxies?.unwrap_or_default(),
         rate_limit: rate_limit?,
         limits: limits?,
@@ -126,15 +130,15 @@ fn is_auth_said(reader: &Reader<'_>) -> bool {
     reader.values.get("auth").is_some_and(|value| value.text.is_some())
 }
 
-/// `AUTH` and `API_KEYS` together: keys imply `keys`, and an explicit `off` goes before them.
-fn keys(reader: &mut Reader<'_>) -> Option<Option<Vec<ApiKey>>> {
+/// `AUTH`, `API_KEYS` and `API_KEYS_FILE` together: keys imply `keys`, and an explicit `off` goes before them.
+fn keys(reader: &mut Reader<'_>, in_file: bool) -> Option<Option<Vec<ApiKey>>> {
     let auth = reader.optional("auth", |text| parse::word(text, &[("off", Auth::Off), ("keys", Auth::Keys)]));
     let keys = reader.optional("api_keys", parse::api_keys);
     let keys = match (auth?, keys?.unwrap_or_default()) {
         (Some(Auth::Off), _) => Some(None),
-        (None, keys) if keys.is_empty() => Some(None),
-        (Some(Auth::Keys), keys) if keys.is_empty() => {
-            reader.problems.push("AUTH=keys needs API_KEYS=name:scope:sha256hex".to_owned());
+        (None, keys) if keys.is_empty() && !in_file => Some(None),
+        (Some(Auth::Keys), keys) if keys.is_empty() && !in_file => {
+            reader.problems.push("AUTH=keys needs API_KEYS=name:scope:sha256hex, or API_KEYS_FILE".to_owned());
             None
         }
         (_, keys) => Some(Some(keys)),
@@ -149,7 +153,7 @@ fn refuse_open(reader: &mut Reader<'_>, keys: Option<Vec<ApiKey>>) -> Option<Opt
     match host {
         Some(host) if keys.is_none() && !explicit && !super::is_loopback(host) => {
             reader.problems.push(format!(
-                "HOST={host} can be reached from other machines: set API_KEYS=name:scope:sha256hex, \
+                "HOST={host} can be reached from other machines: set API_KEYS=name:scope:sha256hex or API_KEYS_FILE, \
                  or AUTH=off to let every caller do everything"
             ));
             None

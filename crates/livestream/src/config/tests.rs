@@ -36,7 +36,7 @@ fn the_defaults_are_the_domains() {
 #[test]
 fn every_setting_of_the_manual_is_read() {
     // A value that no setting accepts is a problem for every setting that is read; texts without a form are listed.
-    let free = ["livekit_api_key", "livekit_api_secret", "data_dir"];
+    let free = ["api_keys_file", "livekit_api_key", "livekit_api_secret", "data_dir"];
     for setting in manual::settings().iter().filter(|setting| !free.contains(&setting.name.as_str())) {
         check_refused(&[(&setting.name, "\u{1}")], &setting.variable());
     }
@@ -58,6 +58,8 @@ fn a_required_value_can_not_be_taken_away() {
 fn an_open_api_is_never_there_by_accident() {
     check_refused(&[("host", "0.0.0.0")], "API_KEYS");
     check_refused(&[("host", "0.0.0.0"), ("auth", "keys")], "AUTH=keys needs API_KEYS");
+    let file = config(&[("host", "0.0.0.0"), ("api_keys_file", "keys"), ("open_create", "on")]).api;
+    assert_eq!((file.keys, file.keys_file, file.open_create), (Some(Vec::new()), Some("keys".into()), true));
     assert!(config(&[("host", "0.0.0.0"), ("auth", "off")]).api.keys.is_none());
     let keys = format!("a:admin:{HASH}");
     assert_eq!(config(&[("host", "0.0.0.0"), ("api_keys", &keys)]).api.keys.unwrap().len(), 1);

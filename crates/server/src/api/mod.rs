@@ -5,9 +5,11 @@ mod requests;
 mod responses;
 
 pub(crate) use requests::{
-    CreateStreamBody, JoinStreamBody, LeaveStreamBody, MuteBody, PatchParticipantBody, PatchStreamBody,
+    BanBody, CreateStreamBody, InviteBody, JoinStreamBody, LeaveStreamBody, MuteBody, PatchParticipantBody,
+    PatchStreamBody,
 };
 pub(crate) use responses::{
-    CreatedStream, HealthReport, JoinedStream, LobbySnapshot, PartReport, ParticipantEntry, People, Readiness,
-    ReadinessReport, RemovedStream, StreamDetails, StreamState, StreamSummary,
+    BannedPerson, CreatedStream, HealthReport, IssuedInvite, IssuedTicket, JoinedStream, KeyEntry, LobbySnapshot,
+    PartReport, ParticipantEntry, People, Readiness, ReadinessReport, RemovedStream, StreamDetails, StreamState,
+    StreamSummary,
 };

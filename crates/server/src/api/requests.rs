@@ -1,6 +1,11 @@
 //! Bodies of requests, taken from their JSON in the order in which classic would complain.
 
-use domain::{Identity, MARK_MEMBER, MAX_NAME_BYTES, OnDuplicate, Role, Settings, SettingsPatch, StreamId, Visibility};
+use std::time::Duration;
+
+use domain::{
+    Identity, MARK_MEMBER, MAX_NAME_BYTES, OnDuplicate, Role, Settings, SettingsPatch, StreamId, Timestamp, Visibility,
+};
+use orchestrator::LONGEST_BAN;
 use rooms::TrackSource;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -18,6 +23,13 @@ const MAX_WITHOUT_PUBLISHER: u32 = 24 * 3600;
 const MAX_PARTICIPANTS: u32 = 1_000_000;
 
 const ROLES: [(&str, Role); 3] = [("host", Role::Host), ("speaker", Role::Speaker), ("viewer", Role::Viewer)];
+const INVITED: [(&str, Role); 2] = [("speaker", Role::Speaker), ("viewer", Role::Viewer)];
+const MIN_INVITE: u32 = 60;
+const USUAL_INVITE: u32 = 24 * 3600;
+const MAX_INVITE: u32 = 30 * 24 * 3600;
+/// Most bytes of the reason for a ban.
+const MAX_REASON: usize = 500;
+const UNTIL: &str = "must be a time such as 2026-11-23T10:18:21Z, in the future and at most a year from now";
 const VISIBILITIES: [(&str, Visibility); 3] =
     [("public", Visibility::Public), ("unlisted", Visibility::Unlisted), ("private", Visibility::Private)];
 const SOURCES: [(&str, TrackSource); 4] = [
@@ -150,6 +162,33 @@ pub(crate) struct PatchStreamBody {
     pub(crate) visibility: Option<Visibility>,
 }
 
+/// An invite to be made.
+#[derive(Debug, PartialEq, ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct InviteBody {
+    /// The most an invited person may be: `viewer` (absent) or `speaker`. Who is to lead is given the host key.
+    #[schema(value_type = RoleName, required = false)]
+    pub(crate) role: Role,
+    /// Seconds after which it ends, if the stream does not end before; absent: a day.
+    #[schema(nullable = false, minimum = 60, maximum = 2_592_000)]
+    pub(crate) expires_in: Option<u32>,
+}
+
+/// Somebody to be kept out.
+#[derive(Debug, PartialEq, ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct BanBody {
+    /// Whose userId.
+    #[schema(value_type = String, min_length = 1, max_length = 256, example = "mallory")]
+    pub(crate) identity: Identity,
+    /// When it ends: in the future, at most a year from now; absent: in a day.
+    #[schema(value_type = String, format = DateTime, required = false)]
+    pub(crate) until: Option<Timestamp>,
+    /// For whoever lists bans.
+    #[schema(nullable = false, min_length = 1, max_length = 500)]
+    pub(crate) reason: Option<String>,
+}
+
 /// A participant's new role.
 #[derive(Debug, PartialEq, ToSchema)]
 #[schema(rename_all = "camelCase")]
@@ -181,6 +220,36 @@ pub(crate) enum SourceName {
     ScreenShare,
     /// The sound of a shared screen.
     ScreenShareAudio,
+}
+
+impl InviteBody {
+    pub(crate) fn take(mut members: Members) -> Result<Self, Problem> {
+        let body = Self {
+            role: members.optional_word("role", &INVITED)?.unwrap_or(Role::Viewer),
+            expires_in: members.optional_integer("expiresIn", MIN_INVITE..=MAX_INVITE)?,
+        };
+        members.finish()?;
+        Ok(body)
+    }
+
+    pub(crate) fn life(&self) -> Duration {
+        Duration::from_secs(self.expires_in.unwrap_or(USUAL_INVITE).into())
+    }
+}
+
+impl BanBody {
+    pub(crate) fn take(mut members: Members, now: Timestamp) -> Result<Self, Problem> {
+        let identity = members.required_string("identity")?;
+        let identity = Identity::parse(&identity).map_err(|why| refuse("identity", &why.to_string()))?;
+        let until = members.optional_string("until", MAX_NAME_BYTES)?;
+        let until = until.map(|text| Timestamp::parse(&text).ok_or_else(|| refuse("until", UNTIL))).transpose()?;
+        if until.is_some_and(|until| until <= now || until > now + LONGEST_BAN) {
+            return Err(refuse("until", UNTIL));
+        }
+        let body = Self { identity, until, reason: members.optional_string("reason", MAX_REASON)? };
+        members.finish()?;
+        Ok(body)
+    }
 }
 
 impl PatchStreamBody {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::{Epoch, Head, Identity, Participant, Role, RoomName, StreamId, StreamView, Timestamp, Visibility};
+use domain::{Ban, Epoch, Head, Identity, Participant, Role, RoomName, StreamId, StreamView, Timestamp, Visibility};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -382,6 +382,74 @@ pub(crate) struct JoinedStream<'a> {
     #[serde(serialize_with = "iso")]
     #[schema(value_type = String, format = DateTime)]
     pub(crate) expires_at: Timestamp,
+}
+
+/// An invite, shown this once.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct IssuedInvite<'a> {
+    /// The bearer of whoever was invited.
+    pub(crate) token: &'a str,
+    #[schema(value_type = RoleName)]
+    pub(crate) role: Role,
+    /// It ends then, or with the stream.
+    #[serde(serialize_with = "iso")]
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) expires_at: Timestamp,
+    /// The room's page, relative to this server, with the invite in its fragment.
+    pub(crate) link: &'a str,
+}
+
+/// A ticket for one stream's events.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct IssuedTicket<'a> {
+    /// The query parameter `ticket` of `/sse/{id}/updates`.
+    pub(crate) ticket: &'a str,
+    /// The event stream must be opened before; it stays open.
+    #[serde(serialize_with = "iso")]
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) expires_at: Timestamp,
+}
+
+/// Somebody who is kept out.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct BannedPerson<'a> {
+    #[schema(value_type = String)]
+    identity: &'a Identity,
+    /// It ends by itself then.
+    #[serde(serialize_with = "iso")]
+    #[schema(value_type = String, format = DateTime)]
+    until: Timestamp,
+    /// When it was decided.
+    #[serde(serialize_with = "iso")]
+    #[schema(value_type = String, format = DateTime)]
+    since: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    reason: Option<&'a str>,
+}
+
+impl<'a> From<(&'a Identity, &'a Ban)> for BannedPerson<'a> {
+    fn from((identity, ban): (&'a Identity, &'a Ban)) -> Self {
+        Self { identity, until: ban.until, since: ban.since, reason: ban.reason.as_deref() }
+    }
+}
+
+/// An API key, by its name.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct KeyEntry {
+    pub(crate) name: String,
+    /// `admin` or `read`.
+    pub(crate) scope: &'static str,
+    /// It stands in the file of `API_KEYS_FILE`, not in `API_KEYS`.
+    pub(crate) from_file: bool,
+    /// When this instance has last seen it, since its start.
+    #[serde(serialize_with = "iso_if_any", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, format = DateTime, required = false)]
+    pub(crate) last_used_at: Option<Timestamp>,
 }
 
 /// What takes part: LiveKit's participant kinds, recorders told apart.

@@ -21,7 +21,7 @@ const LEAVING_NEEDS: &str =
 /// Gives out a token for a stream's room.
 ///
 /// Where keys are in use, the roles `host` and `speaker` need one with the scope `admin`.
-#[utoipa::path(post, path = "/streams/{id}/join", tag = "streams", security((), ("key" = []), ("joinToken" = [])),
+#[utoipa::path(post, path = "/streams/{id}/join", tag = "streams", security((), ("key" = []), ("hostKey" = []), ("invite" = []), ("joinToken" = [])),
     params(("id" = String, Path, description = "Stream id, percent-encoded")),
     request_body = JoinStreamBody,
     responses(
@@ -67,7 +67,7 @@ pub(crate) async fn join_stream(State(state): State<AppState>, request: Request)
 ///
 /// Idempotent; done later when LiveKit is away. Where keys are in use, the
 /// proof is the identity's own join token, or a key with the scope `admin`.
-#[utoipa::path(post, path = "/streams/{id}/leave", tag = "streams", security((), ("key" = ["admin"]), ("joinToken" = [])),
+#[utoipa::path(post, path = "/streams/{id}/leave", tag = "streams", security((), ("key" = ["admin"]), ("hostKey" = []), ("joinToken" = [])),
     params(("id" = String, Path, description = "Stream id, percent-encoded")),
     request_body = LeaveStreamBody,
     responses(

@@ -1,8 +1,10 @@
 //! The handlers: parse, call one use-case, render.
 
+pub(crate) mod admission;
 pub(crate) mod fallback;
 pub(crate) mod health;
 pub(crate) mod join;
+pub(crate) mod keys;
 pub(crate) mod live;
 pub(crate) mod metrics;
 pub(crate) mod moderate;

@@ -21,7 +21,7 @@ const HAND_NEEDS: &str =
 ///
 /// With `If-Match`, the `ETag` or the `settingsTag` of an earlier answer, only if nobody has changed them since.
 /// People who come and go meanwhile do not matter.
-#[utoipa::path(patch, path = "/streams/{id}", tag = "streams", security((), ("key" = ["admin"])),
+#[utoipa::path(patch, path = "/streams/{id}", tag = "streams", security((), ("key" = ["admin"]), ("hostKey" = [])),
     params(("id" = String, Path, description = "Stream id, percent-encoded"),
         ("If-Match" = Option<String>, Header, description = "The `ETag` or `settingsTag` that the change is made to, in double quotes")),
     request_body = PatchStreamBody,
@@ -72,7 +72,7 @@ fn without_version(tag: &str) -> String {
 }
 
 /// Gives a participant another role: at once, and for the tokens issued later.
-#[utoipa::path(patch, path = "/streams/{id}/participants/{identity}", tag = "streams", security((), ("key" = ["admin"])),
+#[utoipa::path(patch, path = "/streams/{id}/participants/{identity}", tag = "streams", security((), ("key" = ["admin"]), ("hostKey" = [])),
     params(("id" = String, Path, description = "Stream id, percent-encoded"),
         ("identity" = String, Path, description = "The participant's userId, percent-encoded")),
     request_body = PatchParticipantBody,
@@ -97,7 +97,7 @@ pub(crate) async fn patch_participant(
 }
 
 /// Takes a participant out. The list changes when LiveKit says so; a new join is not refused.
-#[utoipa::path(delete, path = "/streams/{id}/participants/{identity}", tag = "streams", security((), ("key" = ["admin"])),
+#[utoipa::path(delete, path = "/streams/{id}/participants/{identity}", tag = "streams", security((), ("key" = ["admin"]), ("hostKey" = [])),
     params(("id" = String, Path, description = "Stream id, percent-encoded"),
         ("identity" = String, Path, description = "The participant's userId, percent-encoded")),
     responses(
@@ -117,7 +117,7 @@ pub(crate) async fn remove_participant(
 }
 
 /// Mutes what a participant publishes from one source; nothing there to mute is fine.
-#[utoipa::path(post, path = "/streams/{id}/participants/{identity}/mute", tag = "streams", security((), ("key" = ["admin"])),
+#[utoipa::path(post, path = "/streams/{id}/participants/{identity}/mute", tag = "streams", security((), ("key" = ["admin"]), ("hostKey" = [])),
     params(("id" = String, Path, description = "Stream id, percent-encoded"),
         ("identity" = String, Path, description = "The participant's userId, percent-encoded")),
     request_body = MuteBody,
@@ -143,7 +143,7 @@ pub(crate) async fn mute_participant(
 
 /// Raises the participant's hand: it asks to speak. A host who comes later sees it.
 #[utoipa::path(put, path = "/streams/{id}/participants/{identity}/hand", tag = "streams",
-    security((), ("key" = ["admin"]), ("joinToken" = [])),
+    security((), ("key" = ["admin"]), ("hostKey" = []), ("joinToken" = [])),
     params(("id" = String, Path, description = "Stream id, percent-encoded"),
         ("identity" = String, Path, description = "The participant's userId, percent-encoded")),
     responses(
@@ -165,7 +165,7 @@ pub(crate) async fn raise_hand(
 
 /// Lowers the participant's hand.
 #[utoipa::path(delete, path = "/streams/{id}/participants/{identity}/hand", tag = "streams",
-    security((), ("key" = ["admin"]), ("joinToken" = [])),
+    security((), ("key" = ["admin"]), ("hostKey" = []), ("joinToken" = [])),
     params(("id" = String, Path, description = "Stream id, percent-encoded"),
         ("identity" = String, Path, description = "The participant's userId, percent-encoded")),
     responses(

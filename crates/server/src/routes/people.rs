@@ -29,12 +29,14 @@ pub(crate) struct ListParticipantsQuery {
 }
 
 /// Lists the connections in a stream, of people and programs alike.
-#[utoipa::path(get, path = "/streams/{id}/participants", tag = "streams",
+#[utoipa::path(get, path = "/streams/{id}/participants", tag = "streams", security((), ("key" = ["read"]), ("hostKey" = []), ("invite" = []), ("joinToken" = [])),
     params(("id" = String, Path, description = "Stream id, percent-encoded"), ListParticipantsQuery),
     responses(
         (status = 200, description = "By identity and connection; the next page is in `Link`", body = [ParticipantEntry<'static>],
             headers(("Link" = String, description = "`<…>; rel=\"next\"` if there is more"))),
         (status = 400, response = crate::openapi::Invalid),
+        (status = 401, response = crate::openapi::Unauthorized),
+        (status = 403, response = crate::openapi::Forbidden),
         (status = 404, response = crate::openapi::NotFound),
         (status = 503, response = crate::openapi::Unavailable)))]
 pub(crate) async fn list_participants(

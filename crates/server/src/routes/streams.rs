@@ -38,7 +38,7 @@ const STATUSES: [(&str, Status); 2] = [("active", Status::Active), ("finished", 
 /// Whether a list has also what is not public.
 const VISIBILITIES: [(&str, bool); 2] = [("public", false), ("all", true)];
 /// What stays as it is in a path segment or a query value (RFC 3986, unreserved).
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(crate) const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Creates a stream, or returns the active one of that name with the settings it has.
 #[utoipa::path(post, path = "/streams", tag = "streams", security((), ("key" = ["admin"])),
@@ -126,6 +126,8 @@ impl ListStreamsQuery {
         (status = 200, description = "Streams; the next page is in `Link`", body = [StreamSummary<'static>],
             headers(("Link" = String, description = "`<…>; rel=\"next\"` if there is more"))),
         (status = 400, response = crate::openapi::Invalid),
+        (status = 401, response = crate::openapi::Unauthorized),
+        (status = 403, response = crate::openapi::Forbidden),
         (status = 503, response = crate::openapi::Unavailable)))]
 pub(crate) async fn list_streams(
     State(state): State<AppState>,
@@ -232,11 +234,13 @@ fn finish(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 /// Shows a stream with its settings.
-#[utoipa::path(get, path = "/streams/{id}", tag = "streams",
+#[utoipa::path(get, path = "/streams/{id}", tag = "streams", security((), ("key" = ["read"]), ("hostKey" = []), ("invite" = []), ("joinToken" = [])),
     params(("id" = String, Path, description = "Stream id, percent-encoded")),
     responses(
         (status = 200, description = "The stream", body = StreamDetails<'static>, headers(("ETag" = String, description = "`\"<epoch>-<version>-s<n>\"`"))),
         (status = 304, description = "The caller has this version"),
+        (status = 401, response = crate::openapi::Unauthorized),
+        (status = 403, response = crate::openapi::Forbidden),
         (status = 404, response = crate::openapi::NotFound),
         (status = 503, response = crate::openapi::Unavailable)))]
 pub(crate) async fn get_stream(
@@ -256,11 +260,13 @@ pub(crate) fn details_tag(head: &Head) -> String {
 }
 
 /// Shows the state of a stream.
-#[utoipa::path(get, path = "/streams/{id}/state", tag = "streams",
+#[utoipa::path(get, path = "/streams/{id}/state", tag = "streams", security((), ("key" = ["read"]), ("hostKey" = []), ("invite" = []), ("joinToken" = [])),
     params(("id" = String, Path, description = "Stream id, percent-encoded")),
     responses(
         (status = 200, description = "The state", body = StreamState<'static>, headers(("ETag" = String, description = "`\"<epoch>-<version>\"`"))),
         (status = 304, description = "The caller has this version"),
+        (status = 401, response = crate::openapi::Unauthorized),
+        (status = 403, response = crate::openapi::Forbidden),
         (status = 404, response = crate::openapi::NotFound),
         (status = 503, response = crate::openapi::Unavailable)))]
 pub(crate) async fn get_stream_state(
@@ -275,12 +281,13 @@ pub(crate) async fn get_stream_state(
 }
 
 /// Ends a stream. Idempotent: also a stream that never was has ended.
-#[utoipa::path(delete, path = "/streams/{id}", tag = "streams", security((), ("key" = ["admin"])),
+#[utoipa::path(delete, path = "/streams/{id}", tag = "streams", security((), ("key" = ["admin"]), ("hostKey" = [])),
     params(("id" = String, Path, description = "Stream id, percent-encoded")),
     responses(
         (status = 204, description = "Ended; `closing` tells whether its room is gone"),
         (status = 401, response = crate::openapi::Unauthorized),
         (status = 403, response = crate::openapi::Forbidden),
+        (status = 404, response = crate::openapi::NotFound),
         (status = 503, response = crate::openapi::Unavailable)))]
 pub(crate) async fn delete_stream(
     State(state): State<AppState>,

@@ -17,7 +17,7 @@ use orchestrator::{JobSettings, MediaSide, Orchestrator, Parts};
 use rooms::simulated::{SimulatedLiveKit, signed_webhook};
 use rooms::{Tokens, WebhookVerifier};
 use serde_json::{Value, json};
-use server::{ApiKey, AppState, Auth, Pages, PeerAddr, Scope, ServerConfig, SseEncoder, app, install_metrics};
+use server::{ApiKey, AppState, Auth, KeyRing, Pages, PeerAddr, Scope, ServerConfig, SseEncoder, app, install_metrics};
 use sha2::{Digest, Sha256};
 use store::{EmbeddedStore, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -87,8 +87,9 @@ pub(crate) fn keys() -> ServerConfig {
         name: name.to_owned(),
         scope,
         hash: Sha256::digest(text.as_bytes()).into(),
+        from_file: false,
     };
-    let auth = Auth::Keys(vec![key("boss", Scope::Admin, ADMIN), key("watcher", Scope::Read, READER)]);
+    let auth = Auth::Keys(KeyRing::new(vec![key("boss", Scope::Admin, ADMIN), key("watcher", Scope::Read, READER)]));
     ServerConfig { auth, ..ServerConfig::default() }
 }
 
@@ -201,6 +202,19 @@ impl TestApp {
     pub(crate) async fn enter(&self, room: &str, who: &str) {
         let joined = self.livekit.join(&RoomName::from(room), &person(who), self.store.now()).unwrap();
         self.tell(&joined.events).await;
+    }
+
+    /// Waits until LiveKit has nobody of that name in the room.
+    pub(crate) async fn until_outside(&self, room: &str, who: &str) {
+        use rooms::Rooms;
+        let out = async {
+            while self.livekit.get_participant(&RoomName::from(room), &person(who)).await.unwrap().is_some() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(SOON, out).await.expect("still in the room");
+        let events = self.livekit.take_events();
+        self.tell(&events).await;
     }
 
     pub(crate) async fn publish(&self, room: &str, who: &str) {
