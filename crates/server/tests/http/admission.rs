@@ -180,7 +180,7 @@ async fn invites_are_bound_to_a_role() {
         refused.assert_problem(400, "invalid_request", error);
     }
     let speaker = invite(&app, &key, json!({"role": "speaker"})).await;
-    let join = |bearer: &str, body: Value| app.call("POST", "/streams/gold/join", bearer, Some(body));
+    let join = async |bearer: &str, body: Value| app.call("POST", "/streams/gold/join", bearer, Some(body)).await;
     let bob = join(&speaker, json!({"userId": "bob"})).await.json();
     assert_eq!(role_in(&bob), ("speaker", true));
     join(&speaker, json!({"userId": "cleo", "role": "host"})).await.assert_code(403, "forbidden");
