@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { decodeStream } from '../src/api/decode';
 import { ApiError, explain, kindOf } from '../src/api/error';
+import { passesIn } from '../src/lib/passes';
 import { backOff } from '../src/lib/wait';
 import { addressOf, embedCode, watchLink } from '../src/room/address';
 import { handOf, roleOf } from '../src/session/attributes';
@@ -11,6 +12,17 @@ import { findPeople, requests, sortPeople } from '../src/view/people';
 import { arrange, columns, place } from '../src/view/stage';
 import { agoText, clockText, durationText, endText } from '../src/view/words';
 import { aPerson, aStream } from './make';
+
+describe('passes', () => {
+  it('are read from the fragment of a link, and nothing else is', () => {
+    expect(passesIn('#invite=lsi_a.b-c_d')).toEqual([['invite', 'lsi_a.b-c_d']]);
+    expect(passesIn('#hostKey=lsh_x&invite=lsi_y')).toEqual([
+      ['hostKey', 'lsh_x'],
+      ['invite', 'lsi_y'],
+    ]);
+    for (const other of ['', '#', '#chat', '#invite=', '#key=x']) expect(passesIn(other)).toEqual([]);
+  });
+});
 
 describe('decoding', () => {
   it('takes what it knows and ignores the rest', () => {

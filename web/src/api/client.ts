@@ -2,11 +2,15 @@
 // for answers (the event streams are in `src/feed`).
 
 import { noteServerDate } from '../lib/clock';
+import { keepPass, recallPass } from '../lib/passes';
 import { recall } from '../lib/storage';
 import { decodeStream } from './decode';
 import { ApiError, kindOf } from './error';
 import type {
+  BanBody,
   CreatedStream,
+  InviteBody,
+  IssuedInvite,
   JoinStreamBody,
   LeaveStreamBody,
   MuteBody,
@@ -31,12 +35,14 @@ export interface JoinWish {
 /** Opens a stream. `created` is false when one of that name is active already. */
 export async function createStream(wish: NewStream): Promise<{ streamId: string; created: boolean }> {
   const { status, body } = await call('POST', '/streams', { body: wish });
-  return { streamId: (body as CreatedStream).streamId, created: status === 201 };
+  const { streamId, hostKey } = body as CreatedStream;
+  if (hostKey !== undefined) keepPass('hostKey', streamId, hostKey);
+  return { streamId, created: status === 201 };
 }
 
 /** The head of a stream. */
 export async function getStream(id: string): Promise<StreamInfo> {
-  const { body } = await call('GET', path(id));
+  const { body } = await call('GET', path(id), { bearer: bearerFor(id) });
   const info = decodeStream(body);
   if (info === null) throw new ApiError('failed', 'The answer is not a stream.');
   return info;
@@ -46,13 +52,34 @@ export async function getStream(id: string): Promise<StreamInfo> {
 export async function joinStream(id: string, wish: JoinWish, signal?: AbortSignal): Promise<JoinAnswer> {
   const { token, role, ...rest } = wish;
   const body: JoinStreamBody = { ...rest, ...(role === null ? {} : { role }), onDuplicate: 'replace' };
-  const options = { body, bearer: recall<string>('session', KEY_SHELF) ?? token };
-  const answer = await call(
-    'POST',
-    path(id, 'join'),
-    signal === undefined ? options : { ...options, signal },
-  );
-  return answer.body as JoinAnswer;
+  const options = signal === undefined ? { body } : { body, signal };
+  const passes = [ownKey(), recallPass('hostKey', id), token, recallPass('invite', id)].filter(isThere);
+  // A pass may be of a former stream of this name: then the next one counts, and last whoever has none.
+  const asStranger = ownKey() === null && token === null;
+  const bearers: (string | null)[] = asStranger ? [...passes, null] : passes;
+  for (const [at, bearer] of bearers.entries()) {
+    try {
+      return (await call('POST', path(id, 'join'), { ...options, bearer })).body as JoinAnswer;
+    } catch (error) {
+      if (at + 1 === bearers.length || !isOfAnother(error)) throw error;
+    }
+  }
+  throw new ApiError('failed', 'There was nothing to join with.');
+}
+
+/** Makes a link that lets somebody in: `role` is the most they may be. */
+export async function createInvite(id: string, role: 'viewer' | 'speaker'): Promise<string> {
+  const body = { role } satisfies InviteBody;
+  const answer = await call('POST', path(id, 'invites'), { body, bearer: leadBearer(id) });
+  return (answer.body as IssuedInvite).link;
+}
+
+/** Puts somebody out of the stream and keeps them out for a day. */
+export async function banPerson(id: string, identity: string): Promise<void> {
+  await call('POST', path(id, 'bans'), {
+    body: { identity } satisfies BanBody,
+    bearer: leadBearer(id),
+  });
 }
 
 /** Takes us out where the media connection cannot say so itself. */
@@ -67,27 +94,29 @@ export async function leaveStream(id: string, userId: string, token: string): Pr
 /** Changes a stream, unless somebody else has done so since `tag` was read. */
 export async function changeStream(id: string, change: StreamChange, tag: string | undefined): Promise<void> {
   const headers: Record<string, string> = tag === undefined ? {} : { 'If-Match': `"${tag}"` };
-  await call('PATCH', path(id), { body: change, headers });
+  await call('PATCH', path(id), { body: change, headers, bearer: leadBearer(id) });
 }
 
 /** Ends a stream for everyone. */
 export async function endStream(id: string): Promise<void> {
-  await call('DELETE', path(id));
+  await call('DELETE', path(id), { bearer: leadBearer(id) });
 }
 
 /** Makes somebody host, speaker or viewer, at once. */
 export async function setRole(id: string, identity: string, role: Role): Promise<void> {
-  await call('PATCH', path(id, 'participants', identity), { body: { role } satisfies PatchParticipantBody });
+  const body = { role } satisfies PatchParticipantBody;
+  await call('PATCH', path(id, 'participants', identity), { body, bearer: leadBearer(id) });
 }
 
 /** Mutes what somebody publishes. */
 export async function muteSource(id: string, identity: string, source: Source): Promise<void> {
-  await call('POST', path(id, 'participants', identity, 'mute'), { body: { source } satisfies MuteBody });
+  const body = { source } satisfies MuteBody;
+  await call('POST', path(id, 'participants', identity, 'mute'), { body, bearer: leadBearer(id) });
 }
 
 /** Puts somebody out of the stream. */
 export async function removePerson(id: string, identity: string): Promise<void> {
-  await call('DELETE', path(id, 'participants', identity));
+  await call('DELETE', path(id, 'participants', identity), { bearer: leadBearer(id) });
 }
 
 /** Raises our own hand; `token` is the join token. */
@@ -97,7 +126,32 @@ export async function raiseHand(id: string, identity: string, token: string): Pr
 
 /** Lowers a hand: our own with `token`, somebody else's with the key. */
 export async function lowerHand(id: string, identity: string, token: string | null): Promise<void> {
-  await call('DELETE', path(id, 'participants', identity, 'hand'), token === null ? {} : { bearer: token });
+  await call('DELETE', path(id, 'participants', identity, 'hand'), {
+    bearer: token ?? leadBearer(id),
+  });
+}
+
+/** What lets this browser look at a stream, `null` without any. */
+export function bearerFor(id: string): string | null {
+  return leadBearer(id) ?? recallPass('invite', id);
+}
+
+function leadBearer(id: string): string | null {
+  return ownKey() ?? recallPass('hostKey', id);
+}
+
+function ownKey(): string | null {
+  return recall<string>('session', KEY_SHELF);
+}
+
+function isThere(secret: string | null): secret is string {
+  return secret !== null;
+}
+
+/** The bearer is not known here, or for another stream. */
+function isOfAnother(error: unknown): boolean {
+  if (!(error instanceof ApiError)) return false;
+  return error.kind === 'unauthorized' || (error.kind === 'forbidden' && error.code === 'forbidden');
 }
 
 interface Options {

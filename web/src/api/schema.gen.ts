@@ -21,6 +21,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the API keys by name, with the time at which this instance has last seen each. Never the keys. */
+        get: operations["list_keys"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/metrics": {
         parameters: {
             query?: never;
@@ -141,6 +158,65 @@ export interface paths {
          *     People who come and go meanwhile do not matter.
          */
         patch: operations["patch_stream"];
+        trace?: never;
+    };
+    "/streams/{id}/bans": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists who is banned from a stream now, by identity. */
+        get: operations["list_bans"];
+        put?: never;
+        /**
+         * Bans somebody: refused at the door, taken out of the room, and out again should an older token let them in.
+         * @description A ban belongs to the stream's id: it holds in later streams of this name too, until it ends. A second
+         *     ban of the same person replaces the first. 1,000 people at most.
+         */
+        post: operations["create_ban"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/streams/{id}/bans/{identity}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Lifts a ban. Idempotent: whoever is not banned is not. */
+        delete: operations["lift_ban"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/streams/{id}/invites": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Makes an invite: whoever has it may look and join in its role, until it ends or the stream does.
+         * @description It is stored nowhere and can be used any number of times; ending the stream is what takes it back.
+         */
+        post: operations["create_invite"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/streams/{id}/join": {
@@ -271,6 +347,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/streams/{id}/tickets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Makes a ticket, with which an event stream can be opened without a header, within a minute.
+         * @description For `EventSource`, which can't send `Authorization`: `/sse/{id}/updates?ticket=…`.
+         */
+        post: operations["create_ticket"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/webhook": {
         parameters: {
             query?: never;
@@ -295,6 +391,36 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description Somebody to be kept out. */
+        BanBody: {
+            /**
+             * @description Whose userId.
+             * @example mallory
+             */
+            identity: string;
+            /** @description For whoever lists bans. */
+            reason?: string;
+            /**
+             * Format: date-time
+             * @description When it ends: in the future, at most a year from now; absent: in a day.
+             */
+            until?: string;
+        };
+        /** @description Somebody who is kept out. */
+        BannedPerson: {
+            identity: string;
+            reason?: string;
+            /**
+             * Format: date-time
+             * @description When it was decided.
+             */
+            since: string;
+            /**
+             * Format: date-time
+             * @description It ends by itself then.
+             */
+            until: string;
+        };
         /** @description A stream to be created. */
         CreateStreamBody: {
             /** @description Role of a join that names none; absent: `speaker`. */
@@ -351,6 +477,39 @@ export interface components {
             /** @description Always `ok`. */
             status: string;
         };
+        /** @description An invite to be made. */
+        InviteBody: {
+            /**
+             * Format: int32
+             * @description Seconds after which it ends, if the stream does not end before; absent: a day.
+             */
+            expiresIn?: number;
+            /** @description The most an invited person may be: `viewer` (absent) or `speaker`. Who is to lead is given the host key. */
+            role?: components["schemas"]["Role"];
+        };
+        /** @description An invite, shown this once. */
+        IssuedInvite: {
+            /**
+             * Format: date-time
+             * @description It ends then, or with the stream.
+             */
+            expiresAt: string;
+            /** @description The room's page, relative to this server, with the invite in its fragment. */
+            link: string;
+            role: components["schemas"]["Role"];
+            /** @description The bearer of whoever was invited. */
+            token: string;
+        };
+        /** @description A ticket for one stream's events. */
+        IssuedTicket: {
+            /**
+             * Format: date-time
+             * @description The event stream must be opened before; it stays open.
+             */
+            expiresAt: string;
+            /** @description The query parameter `ticket` of `/sse/{id}/updates`. */
+            ticket: string;
+        };
         /** @description Somebody who wants to join. */
         JoinStreamBody: {
             /** @description The participant's own metadata, at most 4 KiB; LiveKit shows it to everybody in the room. */
@@ -388,6 +547,19 @@ export interface components {
             token: string;
             /** @description LiveKit's address for clients: `ws://` or `wss://`. */
             url: string;
+        };
+        /** @description An API key, by its name. */
+        KeyEntry: {
+            /** @description It stands in the file of `API_KEYS_FILE`, not in `API_KEYS`. */
+            fromFile: boolean;
+            /**
+             * Format: date-time
+             * @description When this instance has last seen it, since its start.
+             */
+            lastUsedAt?: string;
+            name: string;
+            /** @description `admin` or `read`. */
+            scope: string;
         };
         /** @description Somebody who leaves. */
         LeaveStreamBody: {
@@ -658,7 +830,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The stream is finished, its room is somebody else's, or the identity is in it already */
+        /** @description `stream_finished`; `room_taken`: its room is somebody else's; `duplicate_identity`: the identity is in it already; `identity_held`: the identity is a host's or speaker's; `too_many_bans`, `too_many_roles`; `privacy_is_fixed` */
         Conflict: {
             headers: {
                 [name: string]: unknown;
@@ -667,7 +839,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description Not allowed to this caller, or the stream is full */
+        /** @description Not allowed to this caller (`forbidden`), banned (`banned`), or the stream is full (`stream_full`) */
         Forbidden: {
             headers: {
                 [name: string]: unknown;
@@ -712,7 +884,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description No credentials, or none that are known; with `WWW-Authenticate` */
+        /** @description No credentials, or none that are known (`unauthorized`), or the stream is private (`private_stream`); with `WWW-Authenticate` */
         Unauthorized: {
             headers: {
                 [name: string]: unknown;
@@ -736,12 +908,18 @@ export interface components {
     headers: never;
     pathItems: never;
 }
+export type BanBody = components['schemas']['BanBody'];
+export type BannedPerson = components['schemas']['BannedPerson'];
 export type CreateStreamBody = components['schemas']['CreateStreamBody'];
 export type CreatedStream = components['schemas']['CreatedStream'];
 export type EndReason = components['schemas']['EndReason'];
 export type HealthReport = components['schemas']['HealthReport'];
+export type InviteBody = components['schemas']['InviteBody'];
+export type IssuedInvite = components['schemas']['IssuedInvite'];
+export type IssuedTicket = components['schemas']['IssuedTicket'];
 export type JoinStreamBody = components['schemas']['JoinStreamBody'];
 export type JoinedStream = components['schemas']['JoinedStream'];
+export type KeyEntry = components['schemas']['KeyEntry'];
 export type LeaveStreamBody = components['schemas']['LeaveStreamBody'];
 export type LobbySnapshot = components['schemas']['LobbySnapshot'];
 export type MuteBody = components['schemas']['MuteBody'];
@@ -792,6 +970,29 @@ export interface operations {
                     "application/json": components["schemas"]["HealthReport"];
                 };
             };
+        };
+    };
+    list_keys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All keys; none with `AUTH=off` */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeyEntry"][];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooMany"];
         };
     };
     get_metrics: {
@@ -942,6 +1143,9 @@ export interface operations {
                 };
             };
             400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
         };
     };
@@ -1016,7 +1220,10 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
         };
     };
@@ -1041,6 +1248,7 @@ export interface operations {
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
         };
@@ -1079,6 +1287,132 @@ export interface operations {
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
             412: components["responses"]["ChangedMeanwhile"];
+            413: components["responses"]["TooLarge"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    list_bans: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Stream id, percent-encoded */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BannedPerson"][];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    create_ban: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Stream id, percent-encoded */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BanBody"];
+            };
+        };
+        responses: {
+            /** @description Banned; LiveKit takes out who is there, later if it is away */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BannedPerson"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    lift_ban: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Stream id, percent-encoded */
+                id: string;
+                /** @description The banned userId, percent-encoded */
+                identity: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Not banned any more */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    create_invite: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Stream id, percent-encoded */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InviteBody"];
+            };
+        };
+        responses: {
+            /** @description An invite; it is shown this once */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IssuedInvite"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
@@ -1180,7 +1514,10 @@ export interface operations {
                 };
             };
             400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
         };
     };
@@ -1371,7 +1708,38 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    create_ticket: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Stream id, percent-encoded */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A ticket */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IssuedTicket"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
         };
     };

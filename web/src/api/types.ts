@@ -11,15 +11,16 @@ import type {
   StreamDetails,
   StreamState,
   TrackSource,
+  Visibility,
 } from './schema.gen';
 
-export type { Phase, Role };
+export type { Phase, Role, Visibility };
 
 /** `POST /streams/:id/join` answers this. */
 export type JoinAnswer = JoinedStream;
 
 /** What the pages say of a new stream. */
-export type NewStream = Pick<CreateStreamBody, 'name' | 'title' | 'defaultRole'>;
+export type NewStream = Pick<CreateStreamBody, 'name' | 'title' | 'defaultRole' | 'visibility'>;
 
 /** What a host can change of a stream. */
 export type StreamChange = Pick<PatchStreamBody, 'title' | 'defaultRole'>;

@@ -3,6 +3,7 @@
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { openStreamFeed } from '../feed/open';
+import { takePasses } from '../lib/passes';
 import { addressOf } from '../room/address';
 import '../styles/base.css';
 import { embedPage } from './Embed';
@@ -10,5 +11,6 @@ import { embedPage } from './Embed';
 const streamId = addressOf(window.location.pathname, window.location.search);
 const root = document.getElementById('root');
 if (streamId !== null && root !== null) {
+  takePasses(streamId);
   createRoot(root).render(<StrictMode>{embedPage(streamId, openStreamFeed(streamId))}</StrictMode>);
 }

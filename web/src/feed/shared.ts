@@ -17,6 +17,8 @@ export interface FeedOptions<S> {
   initial: S;
   reduce(state: S, action: FeedAction): S;
   lastId(state: S): string | null;
+  /** What lets us look. */
+  bearer?(): string | null;
 }
 
 /** A running feed. */
@@ -64,7 +66,8 @@ function lead<S>(
     store.dispatch({ type: 'feed', action });
     tell({ kind: 'action', action });
   };
-  const source = { path: options.path, report, lastId: () => options.lastId(store.get()) };
+  const bearer = () => options.bearer?.() ?? null;
+  const source = { path: options.path, report, bearer, lastId: () => options.lastId(store.get()) };
   return runSource({ ...source, alive: () => tell({ kind: 'alive' }) }, signal);
 }
 

@@ -18,6 +18,8 @@ export interface SourceOptions {
   path: string;
   /** The id to resume from, asked before every connection. */
   lastId(): string | null;
+  /** What lets us look, asked before every connection. */
+  bearer?(): string | null;
   /** Hears everything that happens. */
   report(action: FeedAction): void;
   /** Hears that bytes came, heartbeats included. */
@@ -66,7 +68,7 @@ async function connectOnce(options: SourceOptions, signal: AbortSignal): Promise
   };
   try {
     const response = await fetch(options.path, {
-      headers: headersFor(options.lastId()),
+      headers: headersFor(options.lastId(), options.bearer?.() ?? null),
       cache: 'no-store',
       signal: AbortSignal.any([signal, silence.signal]),
     });
@@ -85,15 +87,18 @@ async function connectOnce(options: SourceOptions, signal: AbortSignal): Promise
   return outcome;
 }
 
-function headersFor(lastId: string | null): Record<string, string> {
-  const accept = { Accept: 'text/event-stream' };
-  return lastId === null ? accept : { ...accept, 'Last-Event-ID': lastId };
+function headersFor(lastId: string | null, bearer: string | null): Record<string, string> {
+  const headers: Record<string, string> = { Accept: 'text/event-stream' };
+  if (lastId !== null) headers['Last-Event-ID'] = lastId;
+  if (bearer !== null) headers.Authorization = `Bearer ${bearer}`;
+  return headers;
 }
 
 function refused(outcome: Outcome, response: Response): Outcome {
   const seconds = Number(response.headers.get('retry-after') ?? 0);
   outcome.holdMs = Number.isFinite(seconds) ? Math.min(seconds * 1000, 60_000) : 0;
-  outcome.why = response.status === 404 || response.status === 410 ? 'missing' : 'unavailable';
+  // A private stream is not there for whoever is not let in.
+  outcome.why = [401, 403, 404, 410].includes(response.status) ? 'missing' : 'unavailable';
   return outcome;
 }
 

@@ -4,11 +4,12 @@
 import { type FormEvent, useId, useState } from 'react';
 import { createStream } from '../api/client';
 import { ApiError, explain } from '../api/error';
-import type { Role } from '../api/types';
+import type { Role, Visibility } from '../api/types';
 import { rememberMine } from '../session/identity';
 import { Dialog } from '../ui/Dialog';
 import { SignIn } from '../ui/SignIn';
 import { SpeakChoice } from '../ui/SpeakChoice';
+import { VisibilityChoice } from '../ui/VisibilityChoice';
 
 const SPECIAL = {
   forbidden: 'This key may look, but not open streams. Sign in with an admin key.',
@@ -22,6 +23,7 @@ export function CreateDialog({ onClose }: { onClose: () => void }) {
   const [name, setName] = useState('');
   const [title, setTitle] = useState('');
   const [speak, setSpeak] = useState<Role>('viewer');
+  const [visibility, setVisibility] = useState<Visibility>('public');
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
   const [taken, setTaken] = useState<string | null>(null);
@@ -35,6 +37,7 @@ export function CreateDialog({ onClose }: { onClose: () => void }) {
       const wish = {
         name: name.trim(),
         defaultRole: speak,
+        ...(visibility === 'public' ? {} : { visibility }),
         ...(title.trim() === '' ? {} : { title: title.trim() }),
       };
       const { streamId, created } = await createStream(wish);
@@ -90,6 +93,7 @@ export function CreateDialog({ onClose }: { onClose: () => void }) {
           onChange={(event) => setTitle(event.target.value)}
         />
         <SpeakChoice role={speak} onChange={setSpeak} />
+        <VisibilityChoice visibility={visibility} onChange={setVisibility} />
         <div role="alert">
           {problem !== null && <p className="problem">{problem}</p>}
           {taken !== null && (

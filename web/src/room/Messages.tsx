@@ -56,7 +56,7 @@ export function Missing({ streamId }: { streamId: string }) {
     <Message title="This stream does not exist" actions={<BackLink primary />}>
       <p>
         There is no stream called “{streamId}”, or it ended a while ago. Should it start, it opens here by
-        itself.
+        itself. A private stream opens with an invite only: ask its host for one.
       </p>
     </Message>
   );

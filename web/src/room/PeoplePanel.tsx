@@ -1,7 +1,7 @@
 // Who is here, and what a host can do about each.
 
 import { useDeferredValue, useState } from 'react';
-import { lowerHand, muteSource, removePerson, setRole } from '../api/client';
+import { banPerson, lowerHand, muteSource, removePerson, setRole } from '../api/client';
 import { ApiError, explain } from '../api/error';
 import type { Me } from '../session/state';
 import { Icon } from '../ui/Icon';
@@ -165,5 +165,6 @@ function hostItems(streamId: string, person: Person, act: Act): MenuItem[] {
   if (person.hand !== null)
     items.push({ label: 'Lower hand', onSelect: () => act(() => lowerHand(streamId, identity, null)) });
   items.push({ label: 'Remove', onSelect: () => act(() => removePerson(streamId, identity)) });
+  items.push({ label: 'Ban for a day', onSelect: () => act(() => banPerson(streamId, identity)) });
   return items;
 }

@@ -13,6 +13,7 @@ export type Refusal =
   | 'forbidden'
   | 'full'
   | 'taken'
+  | 'banned'
   | 'missing'
   | 'ended'
   | 'passing'
@@ -121,6 +122,7 @@ export function refusalOf(kind: ErrorKind, code: string): Refusal {
     case 'unauthorized':
       return 'key';
     case 'forbidden':
+      if (code === 'banned') return 'banned';
       return code.includes('full') ? 'full' : 'forbidden';
     case 'missing':
       return 'missing';

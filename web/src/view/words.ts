@@ -64,6 +64,7 @@ export function refusalText(refusal: Refusal, signedIn: boolean): string {
     forbidden: 'Your key may not do that here. Sign in with another one, or watch.',
     full: 'The stream is full. Try again when somebody has left.',
     taken: 'Somebody with this name is in the stream already. Choose another name.',
+    banned: 'You are banned from this stream.',
     missing: 'This stream does not exist any more.',
     ended: 'This stream has ended.',
     passing: 'The server cannot be reached just now. Try again in a moment.',
