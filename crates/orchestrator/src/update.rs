@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::{Decision, EventId, Head, Intent, IntentKind, StreamId, Timestamp};
 use rand::RngExt;
-use store::{Commit, Committed, Concern, Fence, Loaded};
+use store::{Belief, Checked, Commit, Committed, Concern, Fence, Loaded};
 
 use crate::{Orchestrator, UseCaseError};
 
@@ -63,6 +63,42 @@ impl Orchestrator {
             }
         }
         Err(UseCaseError::Busy("the stream is being changed by many at once"))
+    }
+
+    /// The same for a step that usually follows one of this instance's own: on what it believes, in one round
+    /// trip, and only where that is wrong on what the store says.
+    pub(crate) async fn update_on_belief<T>(
+        &self,
+        id: &StreamId,
+        scope: Scope<'_>,
+        mut decide: impl FnMut(&Loaded, Timestamp) -> Result<Step<T>, UseCaseError> + Send,
+    ) -> Result<Updated<T>, UseCaseError> {
+        let mut believed = self.inner.store.recall(id, scope.concern);
+        let mut certain = false;
+        while let Some(loaded) = believed {
+            let (decision, result) = match decide(&loaded, self.now())? {
+                Step::Commit(decision, result) => (decision, result),
+                Step::Done(result) if certain => return Ok(Updated::Done(result)),
+                // That nothing has to be done is not to be believed.
+                Step::Done(_) => break,
+            };
+            let commit = Commit { decision: &decision, event: scope.event, fence: scope.fence };
+            let belief = Belief { concern: scope.concern, loaded: &loaded };
+            match self.inner.store.commit_if(id, commit, belief).await? {
+                Checked::Right(Committed::Done) => {
+                    self.committed(id, loaded.head.as_ref(), &decision);
+                    return Ok(Updated::Done(result));
+                }
+                Checked::Right(Committed::DuplicateEvent) => return Ok(Updated::DuplicateEvent),
+                Checked::Right(Committed::Fenced) => return Ok(Updated::Fenced),
+                Checked::Right(Committed::Conflict) => break,
+                // Once is luck; who is wrong again waits its turn with the others.
+                Checked::Wrong(_) if certain => break,
+                Checked::Wrong(fresh) => believed = Some(*fresh),
+            }
+            certain = true;
+        }
+        self.update(id, scope, decide).await
     }
 
     /// Commits one decision made elsewhere; `false` when the race was lost.

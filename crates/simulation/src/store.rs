@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::store::{
-    Commit, Committed, Concern, Cursor, ErrorKind, Fence, ListQuery, Loaded, Memo, MemoSwap, MetaKey, NoticeEvent,
-    Page, Partition, PeoplePage, Store, StoreError, Totals, Watch,
+    Belief, Beliefs, Checked, Commit, Committed, Concern, Cursor, ErrorKind, Fence, ListQuery, Loaded, Memo, MemoSwap,
+    MetaKey, NoticeEvent, Page, Partition, PeoplePage, Store, StoreError, Totals, Watch,
 };
 use async_trait::async_trait;
 use domain::{Ban, Head, Identity, Notice, NoticeBody, Participant, ParticipantSid, StreamId, Timestamp};
@@ -25,6 +25,8 @@ pub(crate) struct FaultyStore {
     /// The instance has crashed: no call returns any more, none takes effect.
     dead: CancellationToken,
     watched: Mutex<Watched>,
+    /// What the instance goes by between two looks, as with the Redis store.
+    beliefs: Beliefs,
     notices: mpsc::UnboundedSender<NoticeEvent>,
     receiver: Mutex<Option<mpsc::Receiver<NoticeEvent>>>,
 }
@@ -48,6 +50,7 @@ impl FaultyStore {
             instance,
             dead,
             watched: Mutex::default(),
+            beliefs: Beliefs::default(),
             notices,
             receiver: Mutex::new(Some(receiver)),
         })
@@ -116,6 +119,16 @@ impl FaultyStore {
         }
     }
 
+    /// As the Redis store does it.
+    fn remember(&self, id: &StreamId, commit: Commit<'_>, checked: &Result<Checked, StoreError>) {
+        match checked {
+            Ok(Checked::Right(Committed::Done)) => self.beliefs.committed(id, commit.decision),
+            Ok(Checked::Wrong(loaded)) => self.beliefs.learn(id, loaded),
+            Ok(Checked::Right(Committed::Conflict)) | Err(_) => self.beliefs.forget(id),
+            Ok(Checked::Right(Committed::DuplicateEvent | Committed::Fenced)) => {}
+        }
+    }
+
     async fn commit_really(&self, id: &StreamId, commit: Commit<'_>) -> Result<Committed, StoreError> {
         let before = self.sim.stored(id);
         // The store in memory answers without waiting, so nothing comes between the two looks.
@@ -171,7 +184,15 @@ impl Store for FaultyStore {
     }
 
     async fn load(&self, id: &StreamId, concern: Concern<'_>) -> Result<Loaded, StoreError> {
-        self.call("load", self.sim.store.load(id, concern)).await
+        let loaded = self.call("load", self.sim.store.load(id, concern)).await?;
+        if concern.event.is_some() {
+            self.beliefs.learn(id, &loaded);
+        }
+        Ok(loaded)
+    }
+
+    fn recall(&self, id: &StreamId, concern: Concern<'_>) -> Option<Loaded> {
+        self.beliefs.recall(id, concern)
     }
 
     async fn load_many(&self, ids: &[StreamId]) -> Result<Vec<Option<Head>>, StoreError> {
@@ -199,7 +220,27 @@ impl Store for FaultyStore {
     }
 
     async fn commit(&self, id: &StreamId, commit: Commit<'_>) -> Result<Committed, StoreError> {
-        self.call("commit", self.commit_really(id, commit)).await
+        let checked = self.call("commit", self.commit_really(id, commit)).await.map(Checked::Right);
+        self.remember(id, commit, &checked);
+        checked.map(|checked| match checked {
+            Checked::Right(committed) => committed,
+            Checked::Wrong(_) => Committed::Conflict,
+        })
+    }
+
+    async fn commit_if(&self, id: &StreamId, commit: Commit<'_>, belief: Belief<'_>) -> Result<Checked, StoreError> {
+        let effect = async {
+            // The store in memory answers without waiting: nothing comes between looking and committing.
+            let fresh = self.sim.store.load(id, belief.concern).await?;
+            if fresh != *belief.loaded {
+                self.sim.log.write(format!("i{} {id} believed what is not so", self.instance));
+                return Ok(Checked::Wrong(Box::new(fresh)));
+            }
+            self.commit_really(id, commit).await.map(Checked::Right)
+        };
+        let checked = self.call("commit", effect).await;
+        self.remember(id, commit, &checked);
+        checked
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page<Head>, StoreError> {

@@ -4,19 +4,24 @@
 //! keeps it in Redis or Valkey. Both pass one conformance suite. This crate
 //! commits decisions; it makes none, and it knows nothing of LiveKit.
 
+mod beliefs;
 mod embedded;
 mod error;
 mod feed;
 mod list;
 mod memo;
 mod partition;
+mod people;
 mod redis;
 mod store;
 
 pub use self::redis::{Durability, RedisConfig, RedisStore};
+pub use beliefs::Beliefs;
 pub use embedded::EmbeddedStore;
 pub use error::{ErrorKind, StoreError};
 pub use list::{Cursor, InvalidCursor, ListQuery, Page, PeoplePage};
 pub use memo::{Memo, MemoSwap};
 pub use partition::{PARTITIONS, Partition};
-pub use store::{Commit, Committed, Concern, Fence, Loaded, MetaKey, NoticeEvent, Store, Totals, Watch};
+pub use store::{
+    Belief, Checked, Commit, Committed, Concern, Fence, Loaded, MetaKey, NoticeEvent, Store, Totals, Watch,
+};

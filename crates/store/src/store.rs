@@ -52,6 +52,25 @@ pub trait Store: Send + Sync + 'static {
     /// One atomic step. One round trip.
     async fn commit(&self, id: &StreamId, commit: Commit<'_>) -> Result<Committed, StoreError>;
 
+    /// What this instance believes that [`load`](Self::load) would give, without asking anybody: right unless
+    /// somebody else has changed the stream. `None`: there is nothing to go by, or asking is as cheap.
+    /// What is decided on a belief is committed with [`commit_if`](Self::commit_if), and with nothing else;
+    /// that nothing has to be done can't be concluded from one.
+    fn recall(&self, _id: &StreamId, _concern: Concern<'_>) -> Option<Loaded> {
+        None
+    }
+
+    /// One atomic step that was decided on a belief, if that is right; else what is. One round trip.
+    async fn commit_if(&self, id: &StreamId, commit: Commit<'_>, belief: Belief<'_>) -> Result<Checked, StoreError> {
+        // Whoever changes anything of it in between makes the commit lose its race.
+        let fresh = self.load(id, belief.concern).await?;
+        if fresh == *belief.loaded {
+            self.commit(id, commit).await.map(Checked::Right)
+        } else {
+            Ok(Checked::Wrong(Box::new(fresh)))
+        }
+    }
+
     /// A page of heads, newest first. Costs the page, not the number of streams.
     async fn list(&self, query: &ListQuery) -> Result<Page<Head>, StoreError>;
 
@@ -159,6 +178,24 @@ pub enum Committed {
     DuplicateEvent,
     /// The lease has passed to somebody else.
     Fenced,
+}
+
+/// What a step was decided on, without having asked the store.
+#[derive(Debug, Clone, Copy)]
+pub struct Belief<'a> {
+    /// Whom it is about.
+    pub concern: Concern<'a>,
+    /// What was believed; there is a head.
+    pub loaded: &'a Loaded,
+}
+
+/// What became of a step decided on a belief.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checked {
+    /// The belief was right, and this became of the step.
+    Right(Committed),
+    /// It was wrong, nothing was done, and this is what `load` gives now.
+    Wrong(Box<Loaded>),
 }
 
 /// Proof of holding a partition's lease; a commit with an older number is refused.

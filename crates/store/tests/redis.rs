@@ -92,6 +92,35 @@ async fn loading_and_committing_are_one_round_trip_each() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_on_an_instance_that_handles_the_stream_is_one_round_trip() {
+    let Some(server) = RedisServer::start_volatile().await else { return };
+    let (store, other) = (open(&server).await, open(&server).await);
+    let (driver, elsewhere) = (Driver::new(&store), Driver::new(&other));
+    let gold = id("gold");
+    driver.create(&gold).await;
+    let usual = cost(&server, async |n| {
+        let (who, connection) = (format!("u{n}"), format!("PA_{n}"));
+        let event = EventId(format!("EV_{n}"));
+        let kind = joined(&who, &connection, Kind::Standard);
+        assert_eq!(driver.apply_on_belief(&gold, kind, Some(&event)).await, Committed::Done);
+        let (sid, identity) = (sid(&connection), driver::identity(&who));
+        let track = domain::TrackSid::from(format!("TR_{n}"));
+        let kind = domain::RoomEventKind::TrackPublished { sid, identity, track };
+        assert_eq!(driver.apply_on_belief(&gold, kind, None).await, Committed::Done);
+    });
+    assert_eq!(usual.await, 2, "two events");
+    // Somebody else's change in between costs one more, and no wrong step.
+    let taking_turns = cost(&server, async |n| {
+        for (at, driver) in [&driver, &elsewhere].into_iter().enumerate() {
+            let kind = joined(&format!("v{n}"), &format!("PA_v{n}_{at}"), Kind::Standard);
+            assert_eq!(driver.apply_on_belief(&gold, kind, None).await, Committed::Done);
+        }
+    });
+    assert_eq!(taking_turns.await, 4, "two events");
+    assert_eq!(driver.head(&gold).await.people, 60);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn reads_cost_the_same_however_many_streams_there_are() {
     let Some(server) = RedisServer::start_volatile().await else { return };
     let store = open(&server).await;

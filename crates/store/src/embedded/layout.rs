@@ -45,8 +45,10 @@ const NUMBERS: TableDefinition<'_, &str, i64> = TableDefinition::new("numbers");
 
 /// The shape described above; another one is not read.
 const FORMAT: &str = "1";
-/// Most history rows that one group of steps removes.
-const MAX_SESSIONS_REMOVED: usize = 64;
+/// Every so many groups history rows that are over are removed …
+const SESSIONS_LOOKED_AT_EVERY: i64 = 16;
+/// … and at most so many: more than so many groups bring in.
+const MAX_SESSIONS_REMOVED: usize = 16 * 256;
 
 /// What one group of steps writes.
 #[derive(Debug)]
@@ -114,27 +116,15 @@ pub(super) fn write_clock(tx: &WriteTransaction, clock: Timestamp) -> Result<(),
 
 /// Writes a group.
 pub(super) fn write(tx: &WriteTransaction, group: &Group<'_>) -> Result<(), Failed> {
+    let mut tables = Tables::new(tx);
     for step in &group.steps {
-        write_step(tx, step)?;
+        write_step(&mut tables, step)?;
     }
-    let mut texts = tx.open_table(TEXTS)?;
     for (key, value) in &group.meta {
-        texts.insert(key.as_str(), *value)?;
+        tables.texts()?.insert(key.as_str(), *value)?;
     }
-    write_memos(tx, &group.memos)?;
-    remove_faded(tx, group)?;
-    let mut numbers = tx.open_table(NUMBERS)?;
-    numbers.insert("clock", group.clock.as_millis())?;
-    numbers.insert("group", group.number)?;
-    Ok(())
-}
-
-fn write_memos(tx: &WriteTransaction, changes: &[&MemoChange]) -> Result<(), Failed> {
-    if changes.is_empty() {
-        return Ok(());
-    }
-    let mut memos = tx.open_table(MEMOS)?;
-    for MemoChange { key, memo } in changes {
+    for MemoChange { key, memo } in &group.memos {
+        let memos = tables.memos()?;
         match memo {
             Some(memo) => {
                 let row = (memo.until.as_millis(), memo.written.as_millis(), memo.value.as_slice());
@@ -143,83 +133,140 @@ fn write_memos(tx: &WriteTransaction, changes: &[&MemoChange]) -> Result<(), Fai
             None => drop(memos.remove(key.as_str())?),
         }
     }
+    remove_faded(&mut tables, group)?;
+    let numbers = tables.numbers()?;
+    numbers.insert("clock", group.clock.as_millis())?;
+    numbers.insert("group", group.number)?;
     Ok(())
 }
 
-fn write_step(tx: &WriteTransaction, step: &Step) -> Result<(), Failed> {
+/// The tables of one transaction. Opening one is a good part of what a small group costs: each is
+/// opened once, and only if it is written to.
+struct Tables<'t> {
+    tx: &'t WriteTransaction,
+    heads: Option<Table<'t, &'static str, (Option<i64>, &'static [u8])>>,
+    people: Option<Table<'t, (&'static str, &'static str), &'static [u8]>>,
+    events: Option<Table<'t, (u16, &'static str), i64>>,
+    gone: Option<Table<'t, (&'static str, &'static str), i64>>,
+    tombstones: Option<Table<'t, &'static str, (i64, &'static [u8])>>,
+    sessions: Option<Table<'t, (i64, &'static str, u32), &'static [u8]>>,
+    texts: Option<Table<'t, &'static str, &'static str>>,
+    numbers: Option<Table<'t, &'static str, i64>>,
+    memos: Option<Table<'t, &'static str, (i64, i64, &'static [u8])>>,
+    grants: Option<Table<'t, (&'static str, &'static str), &'static [u8]>>,
+    bans: Option<Table<'t, (&'static str, &'static str), &'static [u8]>>,
+}
+
+/// One function for each table.
+macro_rules! tables {
+    ($($name:ident: $definition:ident, $key:ty, $value:ty;)*) => {
+        impl<'t> Tables<'t> {
+            fn new(tx: &'t WriteTransaction) -> Self {
+                Self { tx, $($name: None),* }
+            }
+            $(
+                fn $name(&mut self) -> Result<&mut Table<'t, $key, $value>, Failed> {
+                    if self.$name.is_none() {
+                        self.$name = Some(self.tx.open_table($definition)?);
+                    }
+                    match &mut self.$name {
+                        Some(table) => Ok(table),
+                        None => Err(Failed(undecodable(stringify!($name), "it was opened a moment ago"))),
+                    }
+                }
+            )*
+        }
+    };
+}
+
+tables! {
+    heads: HEADS, &'static str, (Option<i64>, &'static [u8]);
+    people: PEOPLE, (&'static str, &'static str), &'static [u8];
+    events: EVENTS, (u16, &'static str), i64;
+    gone: GONE, (&'static str, &'static str), i64;
+    tombstones: TOMBSTONES, &'static str, (i64, &'static [u8]);
+    sessions: SESSIONS, (i64, &'static str, u32), &'static [u8];
+    texts: TEXTS, &'static str, &'static str;
+    numbers: NUMBERS, &'static str, i64;
+    memos: MEMOS, &'static str, (i64, i64, &'static [u8]);
+    grants: GRANTS, (&'static str, &'static str), &'static [u8];
+    bans: BANS, (&'static str, &'static str), &'static [u8];
+}
+
+fn write_step(tables: &mut Tables<'_>, step: &Step) -> Result<(), Failed> {
     let id = step.id.as_str();
     let decision = &step.decision;
     let remembered_until = (step.now + domain::Retention::EVENT).as_millis();
     match &decision.head {
         Some(head) => {
             let due = decision.due.map(Timestamp::as_millis);
-            tx.open_table(HEADS)?.insert(id, (due, serde_json::to_vec(head)?.as_slice()))?;
+            tables.heads()?.insert(id, (due, serde_json::to_vec(head)?.as_slice()))?;
         }
         None => {
-            tx.open_table(HEADS)?.remove(id)?;
-            remove_people(&mut tx.open_table(PEOPLE)?, id)?;
-            remove_people(&mut tx.open_table(GRANTS)?, id)?;
+            tables.heads()?.remove(id)?;
+            remove_people(tables.people()?, id)?;
+            remove_people(tables.grants()?, id)?;
         }
     }
-    write_changes(tx, step, remembered_until)?;
-    write_identities(tx, step)?;
+    for change in &decision.participants {
+        write_change(tables, step, change, remembered_until)?;
+    }
+    for change in &decision.identities {
+        write_identity(tables, step, change)?;
+    }
     if let Some(event) = &step.event {
-        tx.open_table(EVENTS)?.insert((Partition::of(&step.id).number(), event.0.as_str()), remembered_until)?;
+        tables.events()?.insert((Partition::of(&step.id).number(), event.0.as_str()), remembered_until)?;
     }
     if let Some((stone, keep)) = &decision.tombstone {
         let until = (step.now + *keep).as_millis();
-        tx.open_table(TOMBSTONES)?.insert(id, (until, serde_json::to_vec(stone)?.as_slice()))?;
+        tables.tombstones()?.insert(id, (until, serde_json::to_vec(stone)?.as_slice()))?;
     }
     if let Some((session, keep)) = &decision.session {
         let key = ((step.now + *keep).as_millis(), id, session.generation);
-        tx.open_table(SESSIONS)?.insert(key, serde_json::to_vec(session)?.as_slice())?;
+        tables.sessions()?.insert(key, serde_json::to_vec(session)?.as_slice())?;
     }
     Ok(())
 }
 
-fn write_changes(tx: &WriteTransaction, step: &Step, remembered_until: i64) -> Result<(), Failed> {
-    if step.decision.participants.is_empty() {
-        return Ok(());
-    }
+fn write_change(
+    tables: &mut Tables<'_>,
+    step: &Step,
+    change: &ParticipantChange,
+    remembered_until: i64,
+) -> Result<(), Failed> {
     let id = step.id.as_str();
-    let mut people = tx.open_table(PEOPLE)?;
-    let mut gone = tx.open_table(GONE)?;
-    for change in &step.decision.participants {
-        if let Some(sid) = gone_sid(change) {
-            gone.insert((id, sid.as_str()), remembered_until)?;
+    if let Some(sid) = gone_sid(change) {
+        tables.gone()?.insert((id, sid.as_str()), remembered_until)?;
+    }
+    match change {
+        // Without a head there are no people either.
+        ParticipantChange::Join(_) | ParticipantChange::Update(_) if step.decision.head.is_none() => {}
+        ParticipantChange::Join(participant) | ParticipantChange::Update(participant) => {
+            tables.people()?.insert((id, participant.sid.as_str()), serde_json::to_vec(participant)?.as_slice())?;
         }
-        match change {
-            // Without a head there are no people either.
-            ParticipantChange::Join(_) | ParticipantChange::Update(_) if step.decision.head.is_none() => {}
-            ParticipantChange::Join(participant) | ParticipantChange::Update(participant) => {
-                people.insert((id, participant.sid.as_str()), serde_json::to_vec(participant)?.as_slice())?;
-            }
-            ParticipantChange::Leave(participant) | ParticipantChange::Missing(participant) => {
-                drop(people.remove((id, participant.sid.as_str()))?)
-            }
-            ParticipantChange::Gone(_) => {}
-            ParticipantChange::Clear => {
-                remove_people(&mut people, id)?;
-                remove_people(&mut tx.open_table(GRANTS)?, id)?;
-            }
+        ParticipantChange::Leave(participant) | ParticipantChange::Missing(participant) => {
+            drop(tables.people()?.remove((id, participant.sid.as_str()))?);
+        }
+        ParticipantChange::Gone(_) => {}
+        ParticipantChange::Clear => {
+            remove_people(tables.people()?, id)?;
+            remove_people(tables.grants()?, id)?;
         }
     }
     Ok(())
 }
 
-fn write_identities(tx: &WriteTransaction, step: &Step) -> Result<(), Failed> {
+fn write_identity(tables: &mut Tables<'_>, step: &Step, change: &IdentityChange) -> Result<(), Failed> {
     let id = step.id.as_str();
-    for change in &step.decision.identities {
-        match change {
-            IdentityChange::Grant(_, _) if step.decision.head.is_none() => {}
-            IdentityChange::Grant(identity, role) => {
-                tx.open_table(GRANTS)?.insert((id, identity.as_str()), serde_json::to_vec(role)?.as_slice())?;
-            }
-            IdentityChange::Ban(identity, ban) => {
-                tx.open_table(BANS)?.insert((id, identity.as_str()), serde_json::to_vec(ban)?.as_slice())?;
-            }
-            IdentityChange::Lift(identity) => drop(tx.open_table(BANS)?.remove((id, identity.as_str()))?),
+    match change {
+        IdentityChange::Grant(_, _) if step.decision.head.is_none() => {}
+        IdentityChange::Grant(identity, role) => {
+            tables.grants()?.insert((id, identity.as_str()), serde_json::to_vec(role)?.as_slice())?;
         }
+        IdentityChange::Ban(identity, ban) => {
+            tables.bans()?.insert((id, identity.as_str()), serde_json::to_vec(ban)?.as_slice())?;
+        }
+        IdentityChange::Lift(identity) => drop(tables.bans()?.remove((id, identity.as_str()))?),
     }
     Ok(())
 }
@@ -231,18 +278,21 @@ fn remove_people(people: &mut Table<'_, (&str, &str), &[u8]>, id: &str) -> Resul
     Ok(())
 }
 
-fn remove_faded(tx: &WriteTransaction, group: &Group<'_>) -> Result<(), Failed> {
+fn remove_faded(tables: &mut Tables<'_>, group: &Group<'_>) -> Result<(), Failed> {
     for what in &group.faded {
         match what {
             Fading::Event(partition, event) => {
-                tx.open_table(EVENTS)?.remove((partition.number(), event.as_str()))?;
+                tables.events()?.remove((partition.number(), event.as_str()))?;
             }
-            Fading::Gone(id, sid) => drop(tx.open_table(GONE)?.remove((id.as_str(), sid.as_str()))?),
-            Fading::Tombstone(id) => drop(tx.open_table(TOMBSTONES)?.remove(id.as_str())?),
-            Fading::Ban(id, identity) => drop(tx.open_table(BANS)?.remove((id.as_str(), identity.as_str()))?),
+            Fading::Gone(id, sid) => drop(tables.gone()?.remove((id.as_str(), sid.as_str()))?),
+            Fading::Tombstone(id) => drop(tables.tombstones()?.remove(id.as_str())?),
+            Fading::Ban(id, identity) => drop(tables.bans()?.remove((id.as_str(), identity.as_str()))?),
         }
     }
-    let mut sessions = tx.open_table(SESSIONS)?;
+    if group.number % SESSIONS_LOOKED_AT_EVERY != 0 {
+        return Ok(());
+    }
+    let sessions = tables.sessions()?;
     for _ in 0..MAX_SESSIONS_REMOVED {
         let over = sessions.first()?.is_some_and(|(key, _)| key.value().0 <= group.clock.as_millis());
         if !over {

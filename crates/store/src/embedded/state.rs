@@ -2,13 +2,14 @@
 //!
 //! Only what is durable gets in here. No lock, no file, no clock.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use domain::{
     Ban, EventId, Head, Identity, IdentityChange, Participant, ParticipantChange, ParticipantSid, Phase, Retention,
     Role, StreamId, Timestamp, Tombstone,
 };
 
+use crate::people::People;
 use crate::{Committed, Fence, MemoSwap, MetaKey, PARTITIONS, Partition, Totals};
 
 use super::commit::Step;
@@ -54,14 +55,6 @@ pub(super) struct Record {
     pub(super) people: People,
     /// Who holds a publishing role.
     pub(super) grants: HashMap<Identity, Role>,
-}
-
-/// The connections in one stream.
-#[derive(Debug, Default)]
-pub(super) struct People {
-    /// In the order of lists.
-    pub(super) list: BTreeMap<(Identity, ParticipantSid), Participant>,
-    by_sid: HashMap<ParticipantSid, Identity>,
 }
 
 /// Something remembered for a while.
@@ -288,52 +281,6 @@ impl State {
         self.totals.live += share.live;
         self.totals.people += share.people;
         self.records.insert(head.id.clone(), record);
-    }
-}
-
-impl People {
-    /// The connection with this sid.
-    pub(super) fn by_sid(&self, sid: &ParticipantSid) -> Option<&Participant> {
-        let identity = self.by_sid.get(sid)?;
-        self.list.get(&(identity.clone(), sid.clone()))
-    }
-
-    /// The connections of people with this identity.
-    pub(super) fn connections<'a>(&'a self, identity: &'a Identity) -> impl Iterator<Item = &'a ParticipantSid> {
-        let first = (identity.clone(), ParticipantSid::from(""));
-        let of_identity = self.list.range(first..).take_while(move |((who, _), _)| who == identity);
-        of_identity.filter(|(_, participant)| participant.kind.is_person()).map(|((_, sid), _)| sid)
-    }
-
-    /// The distinct identities of people, sorted.
-    pub(super) fn identities(&self) -> Vec<Identity> {
-        let people = self.list.values().filter(|participant| participant.kind.is_person());
-        let mut identities: Vec<Identity> = people.map(|participant| participant.identity.clone()).collect();
-        identities.dedup();
-        identities
-    }
-
-    fn change(&mut self, change: ParticipantChange) {
-        match change {
-            ParticipantChange::Join(participant) | ParticipantChange::Update(participant) => {
-                self.remove(&participant.sid);
-                self.by_sid.insert(participant.sid.clone(), participant.identity.clone());
-                self.list.insert((participant.identity.clone(), participant.sid.clone()), participant);
-            }
-            ParticipantChange::Leave(participant) | ParticipantChange::Missing(participant) => {
-                self.remove(&participant.sid);
-            }
-            ParticipantChange::Gone(_) => {}
-            ParticipantChange::Clear => {
-                *self = Self::default();
-            }
-        }
-    }
-
-    fn remove(&mut self, sid: &ParticipantSid) {
-        if let Some(identity) = self.by_sid.remove(sid) {
-            self.list.remove(&(identity, sid.clone()));
-        }
     }
 }
 

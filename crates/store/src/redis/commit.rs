@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use domain::{Decision, Head, IdentityChange, Notice, ParticipantChange, Phase, Retention, StreamId, Timestamp};
-use redis::Cmd;
+use domain::{
+    Decision, Head, Identity, IdentityChange, Notice, ParticipantChange, Phase, Retention, StreamId, Timestamp,
+};
+use redis::{Cmd, Value, from_redis_value};
 use serde::Serialize;
 
 use crate::feed::for_lobby;
-use crate::{Commit, Committed, Cursor, Fence, Partition, StoreError};
+use crate::{Belief, Checked, Commit, Committed, Cursor, Fence, Partition, StoreError};
 
 use super::RedisStore;
-use super::errors::undecodable;
+use super::errors::{failed, undecodable};
 use super::layout::{Member, index_name, session_member, sid_field};
 use super::lease::millis;
 use super::script::call;
@@ -22,14 +24,47 @@ const BACKSTOP: Duration = Duration::from_secs(24 * 3600);
 const NONE: &str = "";
 
 impl RedisStore {
-    pub(super) async fn commit_step(&self, id: &StreamId, commit: Commit<'_>) -> Result<Committed, StoreError> {
+    /// Commits, and remembers what is known of the stream now.
+    pub(super) async fn commit_step(
+        &self,
+        id: &StreamId,
+        commit: Commit<'_>,
+        belief: Option<Belief<'_>>,
+    ) -> Result<Checked, StoreError> {
+        let checked = self.try_step(id, commit, belief).await;
+        match &checked {
+            Ok(Checked::Right(Committed::Done)) => self.beliefs.committed(id, commit.decision),
+            Ok(Checked::Wrong(loaded)) => self.beliefs.learn(id, loaded),
+            // Nobody knows whether it was done, or what was in its way.
+            Ok(Checked::Right(Committed::Conflict)) | Err(_) => self.beliefs.forget(id),
+            Ok(Checked::Right(Committed::DuplicateEvent | Committed::Fenced)) => {}
+        }
+        checked
+    }
+
+    async fn try_step(
+        &self,
+        id: &StreamId,
+        commit: Commit<'_>,
+        belief: Option<Belief<'_>>,
+    ) -> Result<Checked, StoreError> {
         let partition = Partition::of(id);
         if commit.fence.is_some_and(|fence| fence.partition != partition) {
-            return Ok(Committed::Fenced);
+            return Ok(Checked::Right(Committed::Fenced));
         }
         let mut cmd = call(&self.scripts.commit, &self.commit_keys(id, partition, &commit));
-        self.add_arguments(&mut cmd, id, &commit)?;
-        let verdict: String = self.link.script(OPERATION, &self.scripts.commit, cmd).await?;
+        self.add_arguments(&mut cmd, id, &commit, belief)?;
+        let verdict: Value = self.link.script(OPERATION, &self.scripts.commit, cmd).await?;
+        match (verdict, belief) {
+            (Value::Array(facts), Some(belief)) => {
+                Ok(Checked::Wrong(Box::new(self.read_facts(OPERATION, facts, belief.concern)?)))
+            }
+            (verdict, _) => Self::read_verdict(verdict).map(Checked::Right),
+        }
+    }
+
+    fn read_verdict(verdict: Value) -> Result<Committed, StoreError> {
+        let verdict: String = from_redis_value(verdict).map_err(|error| failed(OPERATION, error.into()))?;
         match verdict.as_str() {
             "done" => Ok(Committed::Done),
             "conflict" => Ok(Committed::Conflict),
@@ -63,7 +98,13 @@ impl RedisStore {
         keys
     }
 
-    fn add_arguments(&self, cmd: &mut Cmd, id: &StreamId, commit: &Commit<'_>) -> Result<(), StoreError> {
+    fn add_arguments(
+        &self,
+        cmd: &mut Cmd,
+        id: &StreamId,
+        commit: &Commit<'_>,
+        belief: Option<Belief<'_>>,
+    ) -> Result<(), StoreError> {
         let decision = commit.decision;
         cmd.arg(id.as_str());
         add_number(cmd, commit.fence.map(|fence: Fence| fence.number));
@@ -78,6 +119,7 @@ impl RedisStore {
         } else {
             cmd.arg(NONE);
         }
+        add_belief(cmd, belief);
         for change in &decision.participants {
             add_change(cmd, change)?;
         }
@@ -116,6 +158,22 @@ impl RedisStore {
         cmd.arg(self.layout.publish()).arg(self.layout.channel(id)).arg(stream).arg(lobby_channel).arg(lobby);
         Ok(())
     }
+}
+
+/// What the step was decided on without a load; nine arguments.
+fn add_belief(cmd: &mut Cmd, belief: Option<Belief<'_>>) {
+    let believed = belief.and_then(|belief| Some((belief.concern, belief.loaded, belief.loaded.head.as_ref()?)));
+    let Some((concern, loaded, head)) = believed else {
+        for _ in 0..9 {
+            cmd.arg(NONE);
+        }
+        return;
+    };
+    let (low, high) = concern.identity.map(Member::range).unwrap_or_default();
+    cmd.arg(place(head)).arg(concern.sid.map(sid_field).unwrap_or_default());
+    cmd.arg(u8::from(loaded.participant.is_some())).arg(u8::from(loaded.sid_gone));
+    cmd.arg(low).arg(high).arg(loaded.identity_sids.len());
+    cmd.arg(concern.identity.map(Identity::as_str).unwrap_or_default()).arg(u8::from(loaded.ban.is_some()));
 }
 
 fn add_memories(cmd: &mut Cmd, decision: &Decision) -> Result<(), StoreError> {

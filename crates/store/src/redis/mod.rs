@@ -33,8 +33,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::{
-    Commit, Committed, Concern, Cursor, Fence, ListQuery, Loaded, Memo, MemoSwap, MetaKey, NoticeEvent, Page,
-    Partition, PeoplePage, Store, StoreError, Totals, Watch,
+    Belief, Beliefs, Checked, Commit, Committed, Concern, Cursor, Fence, ListQuery, Loaded, Memo, MemoSwap, MetaKey,
+    NoticeEvent, Page, Partition, PeoplePage, Store, StoreError, Totals, Watch,
 };
 
 use clock::Clock;
@@ -81,6 +81,8 @@ pub struct RedisStore {
     scripts: Scripts,
     clock: Arc<Clock>,
     notices: Notices,
+    /// Of the streams whose events come to this instance.
+    beliefs: Beliefs,
     refresh: Mutex<Option<JoinHandle<()>>>,
     closed: AtomicBool,
 }
@@ -101,6 +103,7 @@ impl RedisStore {
             notices: Notices::start(places(&link, &layout)?, layout.clone()),
             refresh: Mutex::new(Some(refresh)),
             scripts,
+            beliefs: Beliefs::default(),
             closed: AtomicBool::new(false),
             link,
             layout,
@@ -226,7 +229,19 @@ impl Store for RedisStore {
 
     async fn commit(&self, id: &StreamId, commit: Commit<'_>) -> Result<Committed, StoreError> {
         self.check_open("commit")?;
-        self.commit_step(id, commit).await
+        match self.commit_step(id, commit, None).await? {
+            Checked::Right(committed) => Ok(committed),
+            Checked::Wrong(_) => Ok(Committed::Conflict),
+        }
+    }
+
+    fn recall(&self, id: &StreamId, concern: Concern<'_>) -> Option<Loaded> {
+        self.beliefs.recall(id, concern)
+    }
+
+    async fn commit_if(&self, id: &StreamId, commit: Commit<'_>, belief: Belief<'_>) -> Result<Checked, StoreError> {
+        self.check_open("commit")?;
+        self.commit_step(id, commit, Some(belief)).await
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page<Head>, StoreError> {

@@ -32,12 +32,28 @@ impl RedisStore {
         let (low, high) = concern.identity.map(Member::range).unwrap_or_default();
         cmd.arg(concern.sid.map(sid_field).unwrap_or_default()).arg(low).arg(high);
         cmd.arg(concern.identity.map(Identity::as_str).unwrap_or_default());
-        let mut answers = Answers::new(OPERATION, self.link.script(OPERATION, &self.scripts.load, cmd).await?);
+        let answers = self.link.script(OPERATION, &self.scripts.load, cmd).await?;
+        let loaded = self.read_facts(OPERATION, answers, concern)?;
+        if concern.event.is_some() {
+            // Whoever handles an event of it handles more of them.
+            self.beliefs.learn(id, &loaded);
+        }
+        Ok(loaded)
+    }
+
+    /// What `scripts/facts.lua` gives.
+    pub(super) fn read_facts(
+        &self,
+        operation: &'static str,
+        answers: Vec<Value>,
+        concern: Concern<'_>,
+    ) -> Result<Loaded, StoreError> {
+        let mut answers = Answers::new(operation, answers);
         let head: Option<Head> = answers.json("head")?;
         let tombstone: Option<Tombstone> = answers.json("tombstone")?;
         let participant = answers.json("participant")?;
         let gone: Option<f64> = answers.next()?;
-        let connections = members(OPERATION, answers.next()?)?;
+        let connections = members(operation, answers.next()?)?;
         let known: bool = answers.next()?;
         let granted = answers.json("granted role")?;
         let ban = answers.json("ban")?;

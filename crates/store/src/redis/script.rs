@@ -72,10 +72,14 @@ impl Scripts {
     /// All of them.
     pub(super) fn new() -> Self {
         Self {
-            commit: Script::new(concat!(include_str!("scripts/place.lua"), include_str!("scripts/commit.lua"))),
+            commit: Script::new(concat!(
+                include_str!("scripts/place.lua"),
+                include_str!("scripts/facts.lua"),
+                include_str!("scripts/commit.lua")
+            )),
             forget: Script::new(concat!(include_str!("scripts/place.lua"), include_str!("scripts/forget.lua"))),
             index: Script::new(include_str!("scripts/index.lua")),
-            load: Script::new(include_str!("scripts/load.lua")),
+            load: Script::new(concat!(include_str!("scripts/facts.lua"), include_str!("scripts/load.lua"))),
             whole: Script::new(include_str!("scripts/whole.lua")),
             people: Script::new(include_str!("scripts/people.lua")),
             lease: Script::new(include_str!("scripts/lease.lua")),

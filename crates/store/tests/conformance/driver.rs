@@ -9,7 +9,7 @@ use domain::{
     ParticipantSid, ParticipantSnapshot, RoomEvent, RoomEventKind, RoomSid, RoomSnapshot, Rules, Settings, StreamId,
     Timestamp, TrackSid, Verdict, Visibility, apply_event, complete, create, end, tick,
 };
-use store::{Commit, Committed, Concern, Loaded, Store, StoreError};
+use store::{Belief, Checked, Commit, Committed, Concern, Loaded, Store, StoreError};
 
 /// What a caller of the store does, in short.
 #[derive(Clone)]
@@ -137,6 +137,28 @@ impl Driver {
         }
     }
 
+    /// The same as `apply`, on what the instance believes while that goes.
+    pub(crate) async fn apply_on_belief(
+        &self,
+        id: &StreamId,
+        kind: RoomEventKind,
+        event: Option<&EventId>,
+    ) -> Committed {
+        let (sid, identity) = kind.participant().unwrap();
+        let concern = Concern { sid: Some(sid), identity: Some(identity), event };
+        let mut believed = self.store.recall(id, concern);
+        while let Some(loaded) = believed {
+            let Some(decision) = self.decide_on(&loaded, &kind) else { break };
+            let step = Commit { decision: &decision, event, fence: None };
+            match self.store.commit_if(id, step, Belief { concern, loaded: &loaded }).await.unwrap() {
+                Checked::Right(Committed::Conflict) => break,
+                Checked::Right(committed) => return committed,
+                Checked::Wrong(fresh) => believed = Some(*fresh),
+            }
+        }
+        self.apply(id, kind, event).await
+    }
+
     /// What is to be committed for an event now.
     pub(crate) async fn decide(&self, id: &StreamId, kind: &RoomEventKind) -> Option<Decision> {
         self.try_decide(id, kind).await.unwrap()
@@ -145,12 +167,16 @@ impl Driver {
     /// The same on a store that may be away.
     pub(crate) async fn try_decide(&self, id: &StreamId, kind: &RoomEventKind) -> Result<Option<Decision>, StoreError> {
         let (sid, identity) = kind.participant().unwrap();
-        let concern = Concern { sid: Some(sid), identity: Some(identity), event: None };
+        // An event's load: what a store may remember of it is tried, too.
+        let event = EventId("EV_of_nobody".to_owned());
+        let concern = Concern { sid: Some(sid), identity: Some(identity), event: Some(&event) };
         let loaded = self.store.load(id, concern).await?;
-        Ok(loaded.head.as_ref().and_then(|head| self.decide_on(&loaded, head, kind)))
+        Ok(self.decide_on(&loaded, kind))
     }
 
-    fn decide_on(&self, loaded: &Loaded, head: &Head, kind: &RoomEventKind) -> Option<Decision> {
+    /// What is to be committed for an event if this is so.
+    pub(crate) fn decide_on(&self, loaded: &Loaded, kind: &RoomEventKind) -> Option<Decision> {
+        let head = loaded.head.as_ref()?;
         let context = EventContext {
             head,
             participant: loaded.participant.as_ref(),

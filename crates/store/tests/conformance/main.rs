@@ -32,6 +32,11 @@ macro_rules! suite {
 }
 
 suite! {
+    beliefs::a_right_belief_is_committed_on,
+    beliefs::a_wrong_belief_changes_nothing_and_brings_what_is_so,
+    beliefs::a_belief_in_a_former_record_is_wrong,
+    beliefs::an_event_is_applied_once_on_beliefs_too,
+    beliefs::instances_that_believe_leave_what_a_recount_says,
     commits::a_commit_is_read_back,
     commits::a_commit_for_another_revision_changes_nothing,
     commits::one_of_fifty_racing_commits_wins,

@@ -8,21 +8,54 @@
 --      13 session, 14 its milliseconds, 15 its end time, 16 its index member,
 --      17 command that publishes, 18 channel of the stream, 19 its notice, 20 channel of the lobby, 21 its notice,
 --      22 who does this (one who is cut off does it again),
---      23 and on: changes of the list of people and of what is known of identities, in order.
+--      23 place that the step was decided on without a load (none: after one), and what was believed with it:
+--      24 sid, 25 whether it is in the list, 26 whether it is remembered to have gone (1 or 0),
+--      27 and 28 bounds of an identity's connections, 29 how many of them are people's,
+--      30 the identity, 31 whether it is believed to be banned (1 or 0; a ban that has ended counts),
+--      32 and on: changes of the list of people and of what is known of identities, in order.
+-- Gives what became of it; for a wrong belief, and nothing done, what is so (see `facts.lua`).
 -- All refusals come before the first write: a script is not rolled back.
 
 local id = ARGV[1]
 if ARGV[22] ~= '' and redis.call('HGET', KEYS[1], 'by') == ARGV[22] then return 'done' end
 if ARGV[2] ~= '' and (redis.call('HGET', KEYS[7], 'number') or '') ~= ARGV[2] then return 'fenced' end
 if ARGV[3] ~= '' and redis.call('EXISTS', KEYS[6]) == 1 then return 'duplicate' end
-if (redis.call('HGET', KEYS[1], 'revision') or '') ~= ARGV[4] then return 'conflict' end
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local function text(number) return string.format('%.0f', number) end
+local place = redis.call('HGET', KEYS[8], id)
+local current = (redis.call('HGET', KEYS[1], 'revision') or '') == ARGV[4]
+
+-- A revision says all about the head and about connections that were seen at it. What was not seen was assumed.
+local function believed()
+  -- Revisions begin anew with a record that was removed: the place tells them apart.
+  if not current or place ~= ARGV[23] then return false end
+  if ARGV[24] ~= '' then
+    local listed = redis.call('HEXISTS', KEYS[2], ARGV[24])
+    local gone = tonumber(redis.call('ZSCORE', KEYS[4], ARGV[24]) or 0) > now
+    if listed ~= tonumber(ARGV[25]) or gone ~= (ARGV[26] == '1') then return false end
+  end
+  if ARGV[27] ~= '' then
+    local people = 0
+    for _, member in ipairs(redis.call('ZRANGEBYLEX', KEYS[3], ARGV[27], ARGV[28])) do
+      if string.sub(member, -1) == 'p' then people = people + 1 end
+    end
+    if people ~= tonumber(ARGV[29]) then return false end
+    if redis.call('HEXISTS', KEYS[22], ARGV[30]) ~= tonumber(ARGV[31]) then return false end
+  end
+  return true
+end
+if ARGV[23] ~= '' then
+  if not believed() then
+    local keys = { KEYS[1], KEYS[5], KEYS[2], KEYS[4], KEYS[3], KEYS[6], KEYS[21], KEYS[22] }
+    return facts(keys, ARGV[24], ARGV[27], ARGV[28], ARGV[30])
+  end
+elseif not current then
+  return 'conflict'
+end
 
 local indexes = named_indexes(13)
-local place = redis.call('HGET', KEYS[8], id)
 
 -- The first write is one that Redis refuses when its memory is full; later ones of a script it lets pass.
 if ARGV[5] ~= '' then
@@ -42,7 +75,7 @@ local function remember_gone(sid)
   redis.call('PEXPIRE', KEYS[4], ARGV[10])
 end
 
-local at = 23
+local at = 32
 while ARGV[at] do
   local change = ARGV[at]
   if change == 'put' then

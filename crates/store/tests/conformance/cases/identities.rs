@@ -37,7 +37,7 @@ async fn give(driver: &Driver, id: &StreamId, who: &str, role: Role) {
     driver.done(id, &decision.unwrap().unwrap()).await;
 }
 
-async fn shut_out(driver: &Driver, id: &StreamId, who: &str, time: Duration) -> Ban {
+pub(crate) async fn shut_out(driver: &Driver, id: &StreamId, who: &str, time: Duration) -> Ban {
     let loaded = of(driver, id, who).await;
     let now = driver.store.now();
     let new = Ban { until: now + time, since: now, reason: Some(format!("{who} shouted")) };

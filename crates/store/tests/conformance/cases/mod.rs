@@ -1,5 +1,6 @@
 //! The cases, by what they are about.
 
+pub(crate) mod beliefs;
 pub(crate) mod commits;
 pub(crate) mod histories;
 pub(crate) mod identities;
