@@ -14,8 +14,8 @@ use tokio_util::task::TaskTracker;
 use crate::confirm::RoomLookup;
 use crate::error::StartError;
 use crate::health::HealthState;
+use crate::intake::Intake;
 use crate::jobs::{self, JobSettings};
-use crate::locks::StreamLocks;
 use crate::seal::Seal;
 
 /// LiveKit's own timeouts are this much later than ours: a backstop only.
@@ -80,7 +80,7 @@ pub(crate) struct Inner {
     /// Signs invites and tickets.
     pub(crate) seal: Seal,
     pub(crate) lookup: RoomLookup,
-    pub(crate) locks: StreamLocks,
+    pub(crate) intake: Intake,
     pub(crate) health: HealthState,
     /// Every background task, so that shutdown can wait for all of them.
     pub(crate) tasks: TaskTracker,
@@ -106,7 +106,7 @@ impl Orchestrator {
             jobs: parts.jobs,
             deployment,
             seal,
-            locks: StreamLocks::default(),
+            intake: Intake::default(),
             health: HealthState::default(),
             tasks,
             stop,

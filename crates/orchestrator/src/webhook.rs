@@ -50,7 +50,7 @@ impl Orchestrator {
     /// Applies one event of LiveKit's; the verdict's name.
     pub async fn apply_room_event(&self, event: &RoomEvent) -> Result<&'static str, UseCaseError> {
         let Some((id, _)) = event.room_name.stream() else { return Ok("ignored") };
-        let _turn = self.inner.locks.lock(&id).await;
+        let _turn = self.inner.intake.turn(&id).await?;
         let mut finish_confirmed = false;
         for _ in 0..MOST_ROUNDS {
             match self.apply_once(&id, event, finish_confirmed).await? {
@@ -95,8 +95,9 @@ impl Orchestrator {
             event: id_of_event,
         };
         let scope = Scope { concern, event: id_of_event, fence: None };
-        let updated =
-            self.update(id, scope, |loaded, now| Ok(self.judge(loaded, event, now, finish_confirmed))).await?;
+        let updated = self
+            .update_on_belief(id, scope, |loaded, now| Ok(self.judge(loaded, event, now, finish_confirmed)))
+            .await?;
         Ok(match updated {
             Updated::Done(outcome) => outcome,
             Updated::DuplicateEvent | Updated::Fenced => Outcome::Settled("duplicate"),

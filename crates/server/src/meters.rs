@@ -59,6 +59,8 @@ fn describe() {
     describe_histogram!("livestream_sse_turn_duration_seconds", "Turns of the thread of handed-over sockets");
     describe_counter!("livestream_sse_panics_total", "Panics of that thread, each of which ended all its connections");
     describe_counter!("livestream_webhooks_total", "Webhooks by event and verdict");
+    describe_gauge!("livestream_webhooks_waiting", "Webhooks that are being applied or wait for those before them");
+    describe_counter!("livestream_webhooks_refused_total", "Webhooks refused because too many waited, by limit");
 }
 
 /// Handles that are registered once and then only added to.
