@@ -2,9 +2,10 @@
 //!
 //! Numbers only: nothing here passes or fails. Everything stays on 127.0.0.1
 //! and stops by itself. Without a word everything is measured; `bench sse` and
-//! `bench sse quick` measure live updates alone. `bench floor` and `bench
+//! `bench sse quick` measure live updates alone, `bench burst` many updates on two instances. `bench floor` and `bench
 //! send-floor` are the bare servers that joins and live updates are compared with.
 
+mod burst;
 mod document;
 mod fanout;
 mod floor;
@@ -44,9 +45,16 @@ async fn main() -> anyhow::Result<()> {
             fanout::measure(&binary, &fanout::Extent::of(false)?).await
         }
         ["costs"] => costs(&binary).await,
+        ["burst"] => {
+            let mut table = Table::default();
+            for row in burst::measure(&binary).await? {
+                table.add(row)?;
+            }
+            Ok(())
+        }
         ["sse"] => fanout::measure(&binary, &fanout::Extent::of(false)?).await,
         ["sse", "quick"] => fanout::measure(&binary, &fanout::Extent::of(true)?).await,
-        _ => anyhow::bail!("expected nothing, `costs`, `sse` or `sse quick`"),
+        _ => anyhow::bail!("expected nothing, `costs`, `burst`, `sse` or `sse quick`"),
     }
 }
 
@@ -73,6 +81,9 @@ async fn costs(binary: &str) -> anyhow::Result<()> {
             }
             table.add(join::measure(&scene).await?)?;
         }
+    }
+    for row in burst::measure(binary).await? {
+        table.add(row)?;
     }
     table.add(floor::measure().await?)?;
     document::keep("costs", &format!("{}\n\n{}", table.0.join("\n"), document::measured_on()))

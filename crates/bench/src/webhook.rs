@@ -13,16 +13,18 @@ use crate::scene::{KEY, Scene};
 use crate::{load, seed};
 
 const WEBHOOKS: usize = 3_000;
+/// Streams in which something happens meanwhile, spread over all there are.
+const BUSY: usize = 100;
 const HEARD: usize = 50;
 
 /// Rows of the table.
 pub(crate) async fn measure(scene: &Scene) -> anyhow::Result<Vec<String>> {
     let url = scene.program.url("/webhook");
-    let streams = scene.streams;
+    let apart = (scene.streams / BUSY).max(1);
     // One at a time, so that two round trips never share a packet.
     let target = url.clone();
     let used = scene
-        .used_by(load::run(WEBHOOKS, 1, move |client, number| joined(client, &target, number, number % streams)))
+        .used_by(load::run(WEBHOOKS, 1, move |client, number| joined(client, &target, number, number % BUSY * apart)))
         .await?;
     let each = used.cpu.as_secs_f64() * 1e6 / WEBHOOKS as f64;
     let mut rows = vec![scene.row("webhook, CPU", &format!("{each:.0} µs"))];
@@ -62,7 +64,7 @@ fn identity(number: usize) -> String {
 }
 
 /// `participant_joined` of a person who was not there before.
-fn joined(client: &Client, url: &str, number: usize, stream: usize) -> anyhow::Result<Request> {
+pub(crate) fn joined(client: &Client, url: &str, number: usize, stream: usize) -> anyhow::Result<Request> {
     let now = Timestamp::from_millis(i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?);
     let person = ParticipantSnapshot {
         sid: ParticipantSid::from(format!("PA_{number}")),
