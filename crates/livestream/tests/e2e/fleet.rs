@@ -97,7 +97,7 @@ async fn seed(store: &dyn Store, streams: usize) {
 async fn put(store: &dyn Store, rules: &Rules, number: usize) {
     let id = StreamId::parse(&name(number)).unwrap();
     let fresh_epoch = Epoch::from(format!("{number:08}"));
-    let request = CreateRequest { id: id.clone(), settings: Settings::default(), fresh_epoch };
+    let request = CreateRequest { id: id.clone(), settings: Settings::default(), fresh_epoch, host_key: None };
     let Creation::Reserve(reserved) = domain::create(None, None, request, rules, store.now()) else {
         panic!("the store is empty")
     };
