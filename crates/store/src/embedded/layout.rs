@@ -140,21 +140,29 @@ pub(super) fn write(tx: &WriteTransaction, group: &Group<'_>) -> Result<(), Fail
     Ok(())
 }
 
+type Json = &'static [u8];
+type HeadRow = (Option<i64>, Json);
+type StoneRow = (i64, Json);
+type MemoRow = (i64, i64, Json);
+type SessionKey = (i64, &'static str, u32);
+/// Stream id, and sid or identity.
+type InStream = (&'static str, &'static str);
+
 /// The tables of one transaction. Opening one is a good part of what a small group costs: each is
 /// opened once, and only if it is written to.
 struct Tables<'t> {
     tx: &'t WriteTransaction,
-    heads: Option<Table<'t, &'static str, (Option<i64>, &'static [u8])>>,
-    people: Option<Table<'t, (&'static str, &'static str), &'static [u8]>>,
+    heads: Option<Table<'t, &'static str, HeadRow>>,
+    people: Option<Table<'t, InStream, Json>>,
     events: Option<Table<'t, (u16, &'static str), i64>>,
-    gone: Option<Table<'t, (&'static str, &'static str), i64>>,
-    tombstones: Option<Table<'t, &'static str, (i64, &'static [u8])>>,
-    sessions: Option<Table<'t, (i64, &'static str, u32), &'static [u8]>>,
+    gone: Option<Table<'t, InStream, i64>>,
+    tombstones: Option<Table<'t, &'static str, StoneRow>>,
+    sessions: Option<Table<'t, SessionKey, Json>>,
     texts: Option<Table<'t, &'static str, &'static str>>,
     numbers: Option<Table<'t, &'static str, i64>>,
-    memos: Option<Table<'t, &'static str, (i64, i64, &'static [u8])>>,
-    grants: Option<Table<'t, (&'static str, &'static str), &'static [u8]>>,
-    bans: Option<Table<'t, (&'static str, &'static str), &'static [u8]>>,
+    memos: Option<Table<'t, &'static str, MemoRow>>,
+    grants: Option<Table<'t, InStream, Json>>,
+    bans: Option<Table<'t, InStream, Json>>,
 }
 
 /// One function for each table.
@@ -180,17 +188,17 @@ macro_rules! tables {
 }
 
 tables! {
-    heads: HEADS, &'static str, (Option<i64>, &'static [u8]);
-    people: PEOPLE, (&'static str, &'static str), &'static [u8];
+    heads: HEADS, &'static str, HeadRow;
+    people: PEOPLE, InStream, Json;
     events: EVENTS, (u16, &'static str), i64;
-    gone: GONE, (&'static str, &'static str), i64;
-    tombstones: TOMBSTONES, &'static str, (i64, &'static [u8]);
-    sessions: SESSIONS, (i64, &'static str, u32), &'static [u8];
+    gone: GONE, InStream, i64;
+    tombstones: TOMBSTONES, &'static str, StoneRow;
+    sessions: SESSIONS, SessionKey, Json;
     texts: TEXTS, &'static str, &'static str;
     numbers: NUMBERS, &'static str, i64;
-    memos: MEMOS, &'static str, (i64, i64, &'static [u8]);
-    grants: GRANTS, (&'static str, &'static str), &'static [u8];
-    bans: BANS, (&'static str, &'static str), &'static [u8];
+    memos: MEMOS, &'static str, MemoRow;
+    grants: GRANTS, InStream, Json;
+    bans: BANS, InStream, Json;
 }
 
 fn write_step(tables: &mut Tables<'_>, step: &Step) -> Result<(), Failed> {
