@@ -81,7 +81,7 @@ async fn one(binary: &str, server: Server, load: SseLoad) -> anyhow::Result<Opti
     match server {
         Server::Floor => {
             let floor = Floor::start()?;
-            watched(floor.target(), PubSub::new("/"), load, floor.process.id()).await.map(Some)
+            watched(floor.target(), PubSub { watch: "/", change: "/" }, load, floor.process.id()).await.map(Some)
         }
         Server::Ours => {
             let program = Livestream::new(binary)
@@ -100,7 +100,7 @@ async fn one(binary: &str, server: Server, load: SseLoad) -> anyhow::Result<Opti
         Server::Nchan => {
             let Some((preamble, http)) = nchan() else { return Ok(None) };
             let Some(nginx) = Nginx::start_with(&preamble, 20_000, http).await else { return Ok(None) };
-            watched(target(nginx.port()), PubSub::new("/channel"), load, nginx.id()).await.map(Some)
+            watched(target(nginx.port()), PubSub { watch: "/sub", change: "/pub" }, load, nginx.id()).await.map(Some)
         }
     }
 }
@@ -119,25 +119,21 @@ fn target(port: u16) -> Target {
     Target { address: ([127, 0, 0, 1], port).into(), host: format!("127.0.0.1:{port}") }
 }
 
-/// A server where one path is watched with `GET` and changed with `POST`.
+/// A server where one path is watched with `GET`, and one takes messages with `POST`.
 struct PubSub {
-    path: &'static str,
-}
-
-impl PubSub {
-    fn new(path: &'static str) -> Self {
-        Self { path }
-    }
+    watch: &'static str,
+    change: &'static str,
 }
 
 impl Subject for PubSub {
     fn watch(&self, _: usize) -> Vec<u8> {
-        format!("GET {} HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n", self.path).into_bytes()
+        format!("GET {} HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n", self.watch).into_bytes()
     }
 
     fn change(&self, _: usize, mark: Mark) -> Vec<u8> {
         let message = format!("{:x<MESSAGE$}", mark.to_string());
-        format!("POST {} HTTP/1.1\r\nHost: bench\r\nContent-Length: {MESSAGE}\r\n\r\n{message}", self.path).into_bytes()
+        format!("POST {} HTTP/1.1\r\nHost: bench\r\nContent-Length: {MESSAGE}\r\n\r\n{message}", self.change)
+            .into_bytes()
     }
 }
 
@@ -178,11 +174,17 @@ fn nchan() -> Option<(String, impl Fn(u16) -> String)> {
         testkit::skip("no nchan beside nginx (scripts/setup nginx)");
         return None;
     };
+    // With this module nginx makes its compiled-in folder for bodies too, in one that an installed package would bring.
+    if std::fs::create_dir_all("/var/lib/nginx").is_err() {
+        testkit::skip("no folder /var/lib/nginx, which nchan makes nginx use");
+        return None;
+    }
     let preamble = format!("load_module {};\nworker_rlimit_nofile 20000;\n", module.display());
     let http = |port| {
         format!(
-            "server {{ listen 127.0.0.1:{port} backlog=4096; location = /channel {{ nchan_pubsub eventsource http; \
-             nchan_channel_id bench; nchan_message_buffer_length 1; }} }}"
+            "server {{ listen 127.0.0.1:{port} backlog=4096;\n\
+             location = /sub {{ nchan_subscriber eventsource; nchan_channel_id bench; }}\n\
+             location = /pub {{ nchan_publisher http; nchan_channel_id bench; nchan_message_buffer_length 1; }}\n}}"
         )
     };
     Some((preamble, http))
