@@ -67,7 +67,8 @@ pub(crate) async fn measure(binary: &str, extent: &Extent) -> anyhow::Result<()>
         }
     }
     let mut stalled = Vec::new();
-    for server in SERVERS {
+    // The floor has no answer to a reader that takes half of a message.
+    for server in [Server::Ours, Server::Nchan] {
         let Some(report) = one(binary, server, STALLED).await? else { continue };
         stalled.push((server, report));
     }

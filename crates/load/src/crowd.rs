@@ -18,8 +18,8 @@ use crate::stop::Stop;
 use crate::subject::Subject;
 use crate::wire::Answer;
 
-/// Connections that are being opened at once: fewer than any usual backlog of a listener.
-const OPENING: usize = 256;
+/// Connections that are being opened at once: fewer than wait to be accepted with the usual backlog of 128.
+const OPENING: usize = 100;
 /// Longest wait for an answer to any of those that are being opened.
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
 /// Longest wait in one poll: so often is looked whether to stop.
