@@ -158,7 +158,8 @@ impl Orchestrator {
 
     /// The room can't be had: takes the reservation back. If the store fails now, the timer does it.
     async fn give_up(&self, reserved: &Head, cause: &RoomsError) {
-        tracing::warn!(stream = %reserved.id, error = %cause, source = ?cause.source, "LiveKit did not make the room");
+        // The caller is told why, and the log with it.
+        tracing::debug!(stream = %reserved.id, error = %cause, source = ?cause.source, "LiveKit did not make the room");
         self.inner.health.livekit_failed(cause);
         if let Err(error) = self.undo_reservation(reserved).await {
             tracing::warn!(stream = %reserved.id, %error, "a reservation is left to the timer");

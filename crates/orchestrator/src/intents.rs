@@ -11,8 +11,8 @@ impl Orchestrator {
     /// One try at one intent. Its outcome is committed: done, or when to try again.
     pub(crate) async fn carry_out(&self, id: &StreamId, kind: &IntentKind, fence: Option<Fence>) {
         if let Err(error) = self.try_intent(id, kind, fence).await {
-            // The intent stays where it is; its time comes again.
-            tracing::warn!(stream = %id, %error, "an intent could not be written back");
+            // The intent stays where it is; its time comes again. That the store is away is said once, elsewhere.
+            tracing::debug!(stream = %id, %error, "an intent could not be written back");
         }
     }
 
@@ -26,7 +26,11 @@ impl Orchestrator {
             Ok(()) => self.inner.health.livekit_answered(),
             Err(error) => {
                 self.inner.health.livekit_failed(error);
-                tracing::warn!(stream = %id, ?kind, %error, source = ?error.source, "LiveKit did not do it yet");
+                if error.is_retryable() {
+                    tracing::debug!(stream = %id, ?kind, %error, "LiveKit did not do it yet");
+                } else {
+                    tracing::warn!(stream = %id, ?kind, %error, source = ?error.source, "LiveKit did not do it yet");
+                }
             }
         }
         let scope = Scope { fence, ..Scope::default() };

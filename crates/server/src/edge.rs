@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::header::X_CONTENT_TYPE_OPTIONS;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
@@ -130,6 +130,13 @@ impl Passage {
         if !problem.status().is_server_error() {
             return;
         }
+        // An outage refuses every request there is. A panic is always news.
+        let is_outage = problem.status() == StatusCode::SERVICE_UNAVAILABLE;
+        let unsaid = if is_outage { self.state.complaints.say(problem.code(), Instant::now()) } else { Some(0) };
+        let Some(unsaid) = unsaid else {
+            tracing::debug!(parent: &self.span, code = problem.code(), cause = problem.cause(), "not served either");
+            return;
+        };
         tracing::warn!(
             request_id = self.request_id.to_str().unwrap_or_default(),
             method = %self.method,
@@ -137,6 +144,7 @@ impl Passage {
             status = problem.status().as_u16(),
             code = problem.code(),
             cause = problem.cause().unwrap_or_default(),
+            more_before = unsaid,
             "a request could not be served"
         );
     }

@@ -8,6 +8,7 @@ mod access;
 mod api;
 mod body;
 mod client;
+mod complaints;
 mod config;
 mod deadline;
 mod edge;

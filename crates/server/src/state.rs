@@ -8,6 +8,7 @@ use hub::Hub;
 use metrics_exporter_prometheus::PrometheusHandle;
 use orchestrator::Orchestrator;
 
+use crate::complaints::Complaints;
 use crate::config::ServerConfig;
 use crate::limits::Limits;
 use crate::meters::Meters;
@@ -26,6 +27,8 @@ pub struct Inner {
     pub(crate) limits: Option<Limits>,
     pub(crate) pages: Pages,
     pub(crate) meters: Meters,
+    /// What the log has said of refused requests.
+    pub(crate) complaints: Complaints,
     /// Renders `/metrics`.
     pub(crate) recorder: PrometheusHandle,
     /// Shutdown has begun: nothing new is taken on.
@@ -52,6 +55,7 @@ impl AppState {
             config,
             pages,
             meters: Meters::new(),
+            complaints: Complaints::default(),
             recorder,
             draining: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),

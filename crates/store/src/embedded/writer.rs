@@ -48,13 +48,13 @@ pub(super) enum Writer {
 impl Writer {
     /// A writer without a file.
     pub(super) fn inline(shared: Arc<Shared>) -> Self {
-        Self::Inline(Mutex::new(Some(Core { shared, disk: None, unsettled: None })))
+        Self::Inline(Mutex::new(Some(Core { shared, disk: None, unsettled: None, failing: false })))
     }
 
     /// A writer with a thread of its own.
     pub(super) fn spawn(shared: Arc<Shared>, disk: Disk) -> Result<Self, StoreError> {
         let (queue, mut requests) = mpsc::channel(QUEUE);
-        let mut core = Core { shared, disk: Some(disk), unsettled: None };
+        let mut core = Core { shared, disk: Some(disk), unsettled: None, failing: false };
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || core.run(&mut requests))
@@ -165,6 +165,8 @@ pub(super) struct Core {
     disk: Option<Disk>,
     /// A group of which nobody knows yet whether it reached the file.
     unsettled: Option<Changes>,
+    /// The last group could not be written, and the log says so.
+    failing: bool,
 }
 
 /// The changes of one group, in order.
@@ -269,11 +271,17 @@ impl Core {
         };
         match written {
             Ok(()) => {
+                if std::mem::take(&mut self.failing) {
+                    tracing::info!("the store's file can be written again");
+                }
                 self.show(changes);
                 Ok(())
             }
             Err(error) => {
-                tracing::error!(%error, source = ?error.source, "the store's file could not be written");
+                // Said once: every write fails while the disk is full.
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::error!(%error, source = ?error.source, "the store's file can't be written");
+                }
                 self.unsettled = Some(changes);
                 self.settle_after(error)
             }
