@@ -37,6 +37,7 @@ pub(crate) async fn play(sim: &Arc<Sim>) -> Result<(), String> {
     let steps = sim.draw(|rng| rng.random_range(60..260));
     for _ in 0..steps {
         act(sim, &cast);
+        crowd(sim);
         go_wrong(sim, &mut cast);
         sleep(pause(sim)).await;
         sim.broken().map_or(Ok(()), Err)?;
@@ -112,6 +113,22 @@ fn act(sim: &Arc<Sim>, cast: &Cast) {
         }
         81..83 => somebody_elses_room(sim, &id),
         _ => {}
+    }
+}
+
+/// Creates, ends and changes of one stream at one moment, on whatever instances.
+fn crowd(sim: &Arc<Sim>) {
+    if !sim.chance(sim.profile().crowd) {
+        return;
+    }
+    let Some(id) = sim.pick(&STREAMS).and_then(stream) else { return };
+    for _ in 0..sim.draw(|rng| rng.random_range(2..6)) {
+        let id = id.clone();
+        match sim.draw(|rng| rng.random_range(0..5)) {
+            0 | 1 => on_an_instance(sim, |sim, instance| create(sim, instance, id)),
+            2 => on_an_instance(sim, |sim, instance| end(sim, instance, id)),
+            _ => on_an_instance(sim, |sim, instance| change(sim, instance, id)),
+        }
     }
 }
 
@@ -209,6 +226,11 @@ fn go_wrong(sim: &Arc<Sim>, cast: &mut Cast) {
         let leaving = sim.clone();
         tokio::spawn(async move { instance.stop(&leaving).await });
         cast.start_instance(sim, sim.millis(5_000));
+    }
+    if sim.chance(profile.still)
+        && let Some(instance) = sim.any_instance()
+    {
+        instance.stand_still(sim, sim.millis(20_000));
     }
     if sim.chance(profile.livekit_restart) {
         cast.clients.restart_livekit(sim);

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use domain::{DeploymentId, Identity, StreamId, StreamView};
 use hub::{Encoder, Hub, HubSettings, Shape};
 use orchestrator::{JobSettings, MediaSide, Orchestrator, Parts};
-use tokio_util::sync::CancellationToken;
 
+use crate::pulse::Pulse;
 use crate::rooms::FaultyRooms;
 use crate::sim::{Sim, encode};
 use crate::store::FaultyStore;
@@ -30,7 +30,7 @@ const SHUTDOWN: Duration = Duration::from_secs(10);
 pub(crate) struct Instance {
     /// Which, from 0; never used twice.
     pub(crate) number: usize,
-    dead: CancellationToken,
+    pulse: Pulse,
     /// Its way to the store.
     pub(crate) store: Arc<FaultyStore>,
     /// The use-cases.
@@ -42,9 +42,9 @@ pub(crate) struct Instance {
 impl Instance {
     /// Starts; tries again until it does. `None`: it crashed before.
     pub(crate) async fn start(sim: &Arc<Sim>, number: usize) -> Arc<Self> {
-        let dead = CancellationToken::new();
-        let store = FaultyStore::new(sim, number, dead.clone());
-        let rooms = FaultyRooms::new(sim, number, dead.clone());
+        let pulse = Pulse::default();
+        let store = FaultyStore::new(sim, number, pulse.clone());
+        let rooms = FaultyRooms::new(sim, number, pulse.clone());
         let orchestrator = loop {
             match Orchestrator::start(parts(sim, &store, &rooms)).await {
                 Ok(orchestrator) => break orchestrator,
@@ -53,7 +53,7 @@ impl Instance {
         };
         let hub = Hub::new(store.clone(), Arc::new(Text), HubSettings::default());
         sim.log.write(format!("i{number} runs"));
-        let instance = Arc::new(Self { number, dead, store, orchestrator, hub });
+        let instance = Arc::new(Self { number, pulse, store, orchestrator, hub });
         sim.instances.lock().push(instance.clone());
         instance
     }
@@ -62,7 +62,7 @@ impl Instance {
     pub(crate) async fn alive<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
-            () = self.dead.cancelled() => None,
+            () = self.pulse.stopped() => None,
             done = work => Some(done),
         }
     }
@@ -72,7 +72,13 @@ impl Instance {
         sim.log.write(format!("i{} crashes", self.number));
         sim.count(|counts| counts.crashes += 1);
         self.leave(sim);
-        self.dead.cancel();
+        self.pulse.stop();
+    }
+
+    /// Does nothing for a while, and goes on where it was.
+    pub(crate) fn stand_still(&self, sim: &Sim, time: Duration) {
+        sim.log.write(format!("i{} stands still for {} ms", self.number, time.as_millis()));
+        self.pulse.stand_still(time);
     }
 
     /// Ends in good order.
@@ -81,7 +87,7 @@ impl Instance {
         self.leave(sim);
         self.hub.drain(Duration::from_secs(1)).await;
         self.orchestrator.shutdown(SHUTDOWN).await;
-        self.dead.cancel();
+        self.pulse.stop();
         sim.log.write(format!("i{} has stopped", self.number));
     }
 

@@ -12,6 +12,7 @@ mod invariants;
 mod log;
 mod network;
 mod profile;
+mod pulse;
 mod quiescence;
 mod random;
 mod rooms;

@@ -47,6 +47,10 @@ pub(crate) struct Profile {
     pub(crate) clock_step: f64,
     /// Per step: an instance misses notices for a while.
     pub(crate) deaf: f64,
+    /// Per step: an instance stands still for a while, and goes on as if nothing had been.
+    pub(crate) still: f64,
+    /// Per step: many want something of the same stream at the same moment.
+    pub(crate) crowd: f64,
 }
 
 impl Profile {
@@ -73,7 +77,18 @@ impl Profile {
             store_away: some(rng, 0.03),
             clock_step: some(rng, 0.04),
             deaf: some(rng, 0.04),
+            still: 0.0,
+            crowd: 0.0,
         }
+    }
+
+    /// The same, with what lets instances get into each other's way.
+    pub(crate) fn crowded(mut self, rng: &mut StdRng) -> Self {
+        self.still = rng.random_range(0.01..0.1);
+        self.crowd = rng.random_range(0.05..0.3);
+        self.store_slow = rng.random_range(0.05..0.3);
+        self.clock_step = self.clock_step.max(some(rng, 0.1));
+        self
     }
 }
 

@@ -7,22 +7,21 @@ use std::time::Duration;
 use ::rooms::{ErrorKind, PublishedTrack, RoomSpec, Rooms, RoomsError};
 use async_trait::async_trait;
 use domain::{Identity, ParticipantSnapshot, Role, RoomName, RoomSnapshot, TrackSid};
-use tokio_util::sync::CancellationToken;
 
+use crate::pulse::Pulse;
 use crate::sim::{Service, Sim};
 
 /// LiveKit as one instance sees it.
 pub(crate) struct FaultyRooms {
     sim: Arc<Sim>,
     instance: usize,
-    /// The instance has crashed: no call returns any more, none takes effect.
-    dead: CancellationToken,
+    pulse: Pulse,
 }
 
 impl FaultyRooms {
     /// The way of `instance`.
-    pub(crate) fn new(sim: &Arc<Sim>, instance: usize, dead: CancellationToken) -> Arc<Self> {
-        Arc::new(Self { sim: sim.clone(), instance, dead })
+    pub(crate) fn new(sim: &Arc<Sim>, instance: usize, pulse: Pulse) -> Arc<Self> {
+        Arc::new(Self { sim: sim.clone(), instance, pulse })
     }
 
     async fn call<T>(
@@ -31,24 +30,15 @@ impl FaultyRooms {
         effect: impl Future<Output = Result<T, RoomsError>>,
     ) -> Result<T, RoomsError> {
         let fate = self.sim.fate(Service::LiveKit, 3);
-        self.wait(fate.before).await;
+        self.pulse.wait(fate.before).await;
         let failed = || RoomsError::new(ErrorKind::Unavailable, operation, "simulated");
         if fate.fails_before {
             return Err(failed());
         }
         let result = effect.await;
         self.sim.send_api_events();
-        self.wait(fate.after).await;
+        self.pulse.wait(fate.after).await;
         if fate.fails_after { Err(failed()) } else { result }
-    }
-
-    async fn wait(&self, time: Duration) {
-        if !time.is_zero() {
-            tokio::time::sleep(time).await;
-        }
-        if self.dead.is_cancelled() {
-            std::future::pending::<()>().await;
-        }
     }
 
     fn listed_people(&self, room: &RoomName) -> Vec<ParticipantSnapshot> {

@@ -25,6 +25,8 @@ use crate::profile::Profile;
 const BEGINNING: i64 = 1_795_000_000_000;
 /// Listings may be this old.
 pub(crate) const LISTING_LAG: Duration = Duration::from_secs(5);
+/// Every so many seeds instances get into each other's way more than usual.
+const CROWDED: u64 = 4;
 /// The streams of a play.
 pub(crate) const STREAMS: [&str; 3] = ["gold", "silver", "iron"];
 
@@ -100,7 +102,10 @@ impl Sim {
     /// A play that begins now.
     pub(crate) fn new(seed: u64, echo: bool) -> Arc<Self> {
         let mut rng = StdRng::seed_from_u64(seed);
-        let profile = Profile::draw(&mut rng);
+        let mut profile = Profile::draw(&mut rng);
+        if seed.is_multiple_of(CROWDED) {
+            profile = profile.crowded(&mut rng);
+        }
         let now = Instant::now();
         let clock = Arc::new(StepClock { start: now, step: AtomicI64::new(0) });
         let wall = clock.clone();

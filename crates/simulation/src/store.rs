@@ -14,16 +14,15 @@ use domain::{Ban, Head, Identity, Notice, NoticeBody, Participant, ParticipantSi
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
+use crate::pulse::Pulse;
 use crate::sim::{Service, Sim};
 
 /// The store as one instance sees it.
 pub(crate) struct FaultyStore {
     sim: Arc<Sim>,
     instance: usize,
-    /// The instance has crashed: no call returns any more, none takes effect.
-    dead: CancellationToken,
+    pulse: Pulse,
     watched: Mutex<Watched>,
     /// What the instance goes by between two looks, as with the Redis store.
     beliefs: Beliefs,
@@ -41,14 +40,14 @@ struct Watched {
 
 impl FaultyStore {
     /// The way of `instance`.
-    pub(crate) fn new(sim: &Arc<Sim>, instance: usize, dead: CancellationToken) -> Arc<Self> {
+    pub(crate) fn new(sim: &Arc<Sim>, instance: usize, pulse: Pulse) -> Arc<Self> {
         let (notices, queue) = mpsc::unbounded_channel();
         let (out, receiver) = mpsc::channel(4096);
-        tokio::spawn(forward(sim.clone(), queue, out, dead.clone()));
+        tokio::spawn(forward(sim.clone(), queue, out, pulse.clone()));
         Arc::new(Self {
             sim: sim.clone(),
             instance,
-            dead,
+            pulse,
             watched: Mutex::default(),
             beliefs: Beliefs::default(),
             notices,
@@ -99,24 +98,14 @@ impl FaultyStore {
         // What jobs ask all the time takes no time, unless it is slow: that keeps plays short.
         let usual = if matches!(operation, "due" | "lease" | "ping") { 0 } else { 2 };
         let fate = self.sim.fate(Service::Store, usual);
-        self.wait(fate.before).await;
+        self.pulse.wait(fate.before).await;
         let failed = || StoreError::new(ErrorKind::Unavailable, operation, "simulated");
         if fate.fails_before {
             return Err(failed());
         }
         let result = effect.await;
-        self.wait(fate.after).await;
+        self.pulse.wait(fate.after).await;
         if fate.fails_after { Err(failed()) } else { result }
-    }
-
-    /// Time passes on the wire. Whoever has crashed meanwhile never gets to the other end.
-    async fn wait(&self, time: Duration) {
-        if !time.is_zero() {
-            tokio::time::sleep(time).await;
-        }
-        if self.dead.is_cancelled() {
-            std::future::pending::<()>().await;
-        }
     }
 
     /// As the Redis store does it.
@@ -152,13 +141,13 @@ async fn forward(
     sim: Arc<Sim>,
     mut queue: mpsc::UnboundedReceiver<NoticeEvent>,
     out: mpsc::Sender<NoticeEvent>,
-    dead: CancellationToken,
+    pulse: Pulse,
 ) {
     while let Some(notice) = queue.recv().await {
         if sim.chance(sim.profile().notice_slow) {
             tokio::time::sleep(sim.millis(1000)).await;
         }
-        if dead.is_cancelled() || out.try_send(notice).is_err() {
+        if pulse.has_stopped() || out.try_send(notice).is_err() {
             return;
         }
     }

@@ -46,7 +46,10 @@ impl Bed {
     }
 
     pub(crate) async fn with((rules, jobs): (Rules, JobSettings)) -> Self {
-        let store: Arc<dyn Store> = Arc::new(EmbeddedStore::in_memory());
+        Self::on(Arc::new(EmbeddedStore::in_memory()), (rules, jobs)).await
+    }
+
+    pub(crate) async fn on(store: Arc<dyn Store>, (rules, jobs): (Rules, JobSettings)) -> Self {
         let livekit = Arc::new(SimulatedLiveKit::new(7, store.now()));
         let orchestrator = start(&store, &livekit, &rules, &jobs).await;
         Self { orchestrator, livekit, store, rules, jobs }

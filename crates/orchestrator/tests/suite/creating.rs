@@ -1,11 +1,12 @@
 //! Creating and ending, with LiveKit there, away, late, or somebody else's.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use domain::{EndReason, Phase, RoomName, Settings};
+use domain::{EndReason, Phase, RoomName, Rules, Settings};
 use orchestrator::{MediaSide, Orchestrator, StartError, UseCaseError};
 use rooms::{RoomSpec, Rooms};
-use store::MetaKey;
+use store::{Concern, MetaKey};
 
 use crate::bed::*;
 
@@ -62,6 +63,36 @@ async fn a_create_whose_answer_was_lost_takes_the_room_that_was_made() {
     assert!(bed.room_exists("gold").await);
     let head = bed.open("gold").await;
     assert!(!head.room.unmarked);
+}
+
+#[tokio::test]
+async fn a_very_late_creator_does_not_take_anothers_reservation_for_its_own() {
+    let (rules, jobs) = patient();
+    let rules = Rules { reservation: Duration::from_millis(300), ..rules };
+    let bed = Bed::with((rules, jobs)).await;
+    bed.livekit.hold_creates();
+    let create = || {
+        let orchestrator = bed.orchestrator.clone();
+        tokio::spawn(async move { orchestrator.create_stream(stream("gold"), Settings::default()).await })
+    };
+    let reserved = || async { bed.store.load(&stream("gold"), Concern::default()).await.unwrap().head };
+    let until_reserved = |wanted: bool| async move {
+        while reserved().await.is_some() != wanted {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let first = create();
+    until_reserved(true).await;
+    // The timer takes back what is overdue, and somebody else creates the same generation.
+    until_reserved(false).await;
+    let second = create();
+    until_reserved(true).await;
+    bed.livekit.let_a_create_pass();
+    let first = first.await.unwrap();
+    assert!(matches!(first, Err(UseCaseError::Busy(_))), "{first:?}");
+    bed.livekit.let_a_create_pass();
+    let second = second.await.unwrap().unwrap();
+    assert_eq!((second.is_new, second.head.generation), (true, 1));
 }
 
 #[tokio::test]

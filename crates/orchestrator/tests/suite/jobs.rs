@@ -1,12 +1,15 @@
 //! Timers, the sweep and leases, with no webhook delivered unless a test says so.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{EndReason, Phase, RoomName, Rules, Settings};
 use rooms::Rooms;
 use rooms::simulated::Call;
+use store::{EmbeddedStore, Store};
 
 use crate::bed::*;
+use crate::losing::LosingStore;
 
 #[tokio::test]
 async fn without_webhooks_the_sweep_finds_who_comes_publishes_and_goes() {
@@ -68,6 +71,34 @@ async fn one_room_that_livekit_cannot_list_keeps_no_other_from_being_looked_at()
     bed.until("first", "ann to be missed", |head| head.people == 0).await;
     bed.livekit.fail_listing_of(&RoomName::from("broken"), false);
     bed.until("broken", "bob to be found", |head| head.people == 1).await;
+}
+
+#[tokio::test]
+async fn a_room_that_loses_the_race_to_be_adopted_does_not_count_as_missed() {
+    let (rules, jobs) = sweeping();
+    let memory: Arc<dyn Store> = Arc::new(EmbeddedStore::in_memory());
+    let losing = Arc::new(LosingStore::new(memory));
+    let bed = Bed::on(losing.clone(), (rules, jobs)).await;
+    let former = bed.open("gold").await.room.sid;
+    // LiveKit comes back without the room, and somebody who has a token makes it again.
+    losing.lose_races_for_other_rooms_than(former.clone());
+    bed.livekit.restart_empty();
+    let mark = domain::Mark { deployment: bed.orchestrator.deployment().clone(), id: stream("gold"), generation: 1 };
+    let spec = rooms::RoomSpec {
+        name: RoomName::from("gold"),
+        metadata: mark.metadata(&serde_json::Map::new()),
+        empty_timeout: Duration::from_secs(330),
+        departure_timeout: Duration::from_secs(90),
+        max_participants: 0,
+    };
+    bed.livekit.create_room(&spec).await.unwrap();
+    // Several sweeps, and longer than a lost room's grace.
+    while losing.lost_races() < 8 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert_eq!(bed.head("gold").await.phase, Phase::Waiting);
+    }
+    losing.lose_no_more();
+    bed.until("gold", "the new life", |head| head.room.sid != former && head.phase == Phase::Waiting).await;
 }
 
 #[tokio::test]

@@ -4,5 +4,6 @@
 mod bed;
 mod creating;
 mod jobs;
+mod losing;
 mod membership;
 mod moderating;

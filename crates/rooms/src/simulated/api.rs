@@ -11,6 +11,7 @@ use crate::{PublishedTrack, RoomSpec, Rooms, RoomsError};
 #[async_trait]
 impl Rooms for SimulatedLiveKit {
     async fn create_room(&self, spec: &RoomSpec) -> Result<RoomSnapshot, RoomsError> {
+        self.pass_gate().await;
         self.call(Call::CreateRoom, |inner| {
             let (room, events) = inner.world.create(spec);
             inner.outbox.extend(events);

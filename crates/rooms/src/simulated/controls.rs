@@ -1,6 +1,8 @@
 //! What goes wrong with the simulated server, by order of the test, and the count of its calls.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
+use std::task::{Poll, Waker};
 
 use domain::{Identity, ParticipantSnapshot, RoomName, RoomSnapshot};
 
@@ -74,6 +76,8 @@ pub(super) struct Controls {
     failing: Option<ErrorKind>,
     /// The next so many calls take effect and time out all the same.
     timeouts: u32,
+    /// Each CreateRoom waits to be let pass before it takes effect.
+    creates: Option<Held>,
     /// Listings show this instead of what is.
     frozen: Option<Listings>,
     /// Rooms whose ListParticipants fails.
@@ -82,6 +86,13 @@ pub(super) struct Controls {
     missed_rooms: BTreeMap<RoomName, u32>,
     /// People left out of the next so many listings.
     missed_people: BTreeMap<(RoomName, Identity), u32>,
+}
+
+/// Calls that wait.
+#[derive(Debug, Default)]
+struct Held {
+    may_pass: u32,
+    waiting: Vec<Waker>,
 }
 
 /// What the listings showed when they were frozen.
@@ -105,6 +116,19 @@ impl SimulatedLiveKit {
     /// The next `calls` calls take effect but are answered too late: `Unavailable`.
     pub fn timeout_after_effect(&self, calls: u32) {
         self.inner.lock().controls.timeouts = calls;
+    }
+
+    /// From now on each CreateRoom waits for [`let_a_create_pass`](Self::let_a_create_pass) before it takes effect.
+    pub fn hold_creates(&self) {
+        self.inner.lock().controls.creates = Some(Held::default());
+    }
+
+    /// One CreateRoom that waits, or the next, takes effect; those who have waited longest are woken first.
+    pub fn let_a_create_pass(&self) {
+        if let Some(held) = &mut self.inner.lock().controls.creates {
+            held.may_pass += 1;
+            held.waiting.drain(..).for_each(Waker::wake);
+        }
     }
 
     /// ListRooms, ListParticipants and GetParticipant go on showing what is there now, whatever changes.
@@ -145,6 +169,22 @@ impl SimulatedLiveKit {
     /// Counts from zero again.
     pub fn reset_calls(&self) {
         self.inner.lock().controls.calls = Calls::default();
+    }
+
+    /// Waits while creates are held.
+    pub(super) async fn pass_gate(&self) {
+        poll_fn(|cx| match &mut self.inner.lock().controls.creates {
+            Some(held) if held.may_pass == 0 => {
+                held.waiting.push(cx.waker().clone());
+                Poll::Pending
+            }
+            Some(held) => {
+                held.may_pass -= 1;
+                Poll::Ready(())
+            }
+            None => Poll::Ready(()),
+        })
+        .await
     }
 
     /// Counts the call and does it, or fails as ordered.
