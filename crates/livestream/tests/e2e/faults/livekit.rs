@@ -8,11 +8,14 @@ use tokio::time::sleep;
 use super::scene::{Scene, quick_instance};
 use crate::world::{Webhooks, api_of, join, livekit_for, people, state};
 
+/// Seconds.
+const LOST_GRACE: u64 = 15;
 const OUTAGE: Duration = Duration::from_secs(4);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_happens_to_livekit_callers_are_answered_and_all_is_right_afterwards() {
-    let (mut first, mut second) = (quick_instance(), quick_instance());
+    // A client that lost its LiveKit needs some seconds to come back: until then its stream waits.
+    let (mut first, mut second) = (quick_instance(), quick_instance().with("LOST_GRACE", LOST_GRACE));
     let Some(one) = livekit_for(&mut [&mut first], Webhooks::On).await else { return };
     let Some(two) = livekit_for(&mut [&mut second], Webhooks::On).await else { return };
     tokio::join!(paused(first, one), killed(second, two));
@@ -43,6 +46,10 @@ async fn killed(one: Livestream, mut livekit: LiveKitServer) {
     livekit.restart().await;
     scene.end();
     ann.wait_for("reconnected").await;
-    scene.settle(12, "LiveKit killed with -9, back after 4 s without a room; people come back", &[&one]).await;
+    let fault = format!(
+        "LiveKit killed with -9, back after 4 s without a room; people come back, and streams that nobody \
+         comes back to end after `LOST_GRACE` ({LOST_GRACE} s here)"
+    );
+    scene.settle(12, &fault, &[&one]).await;
     assert!(people(&state(&one, "killed-main").await, &["ann"]));
 }
