@@ -2,7 +2,6 @@
 //! with listings that lag, and silent for ever once the instance has crashed.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use ::rooms::{ErrorKind, PublishedTrack, RoomSpec, Rooms, RoomsError};
 use async_trait::async_trait;
