@@ -185,7 +185,12 @@ impl<'a> Engine<'a> {
     fn take_in(&mut self, (hand_over, source): Arrival) {
         let seen = source.seen();
         // The source counts as a subscriber until the socket does.
-        let (index, _spare) = self.topic_for(source);
+        let (index, spare) = self.topic_for(source);
+        if spare.is_some() {
+            // The feed may not have looked since the reader subscribed, and what it has then can be what the
+            // reader has seen, or older.
+            self.look(index);
+        }
         let mut conn = Conn::new(TcpStream::from_std(hand_over.socket), hand_over.permit);
         (conn.topic, conn.seen, conn.touched) = (index, seen, self.now);
         conn.expires = self.now + millis(self.settings.max_age.mul_f64(rand::random_range(0.9..1.1)));
