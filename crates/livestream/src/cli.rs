@@ -3,14 +3,39 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use server::Scope;
 
+use crate::client::{self, Order};
 use crate::config::{manual, parse};
+use crate::doctor::{self, DoctorArgs};
+
+/// The version, and the commit it was built from where that is known.
+const VERSION: &str = env!("LIVESTREAM_VERSION");
+
+const HELP: &str = "\
+Examples:
+  livestream                             serve on http://127.0.0.1:3000, with a media server of its own
+  LIVEKIT_HOST=ws://127.0.0.1:7880 LIVEKIT_API_KEY=… LIVEKIT_API_SECRET=… REDIS_URL=redis://127.0.0.1 livestream
+                                         serve on an existing LiveKit and Redis
+  livestream doctor                      check that all it needs is there, and say what to do
+  livestream streams create gold         on the server that runs here, or at LIVESTREAM_URL
+  livestream streams watch               all its streams, live
+
+Every setting is a flag, an environment variable and a line of the file, in this order; --help lists them all.
+
+Exit codes:
+  0  done; for a server: ended as asked
+  1  failed
+  2  wrong use, or a configuration that can't work: nothing was done
+  3  refused: a key, or another one, is needed
+  4  there is no such stream
+  5  unavailable: nobody answers, or not now; trying again may help";
 
 /// What to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Action {
     /// Run the orchestrator.
     Serve,
@@ -24,6 +49,10 @@ pub(crate) enum Action {
     ShowDefaults,
     /// Make an API key.
     NewKey,
+    /// Look whether everything that serving needs is there.
+    Doctor(DoctorArgs),
+    /// Ask a server.
+    Client(Order),
 }
 
 /// What the command line says.
@@ -52,7 +81,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Resul
     // A flag may stand before or after the subcommand.
     while let Some(matches) = level {
         collect(matches, &mut flags);
-        file = matches.get_one::<PathBuf>("config").cloned().or(file);
+        file = file_of(matches, file);
         level = matches.subcommand().map(|(_, inner)| inner);
     }
     let bench = matches.subcommand_matches("bench").cloned();
@@ -66,7 +95,9 @@ fn action(matches: &ArgMatches) -> Action {
         Some(("media", _)) => Action::ServeMedia,
         Some(("bench", _)) => Action::Bench,
         Some(("keys", _)) => Action::NewKey,
-        _ => Action::Serve,
+        Some(("doctor", inner)) => Action::Doctor(doctor::args(inner)),
+        Some((name, inner)) => client::order(name, inner).map_or(Action::Serve, Action::Client),
+        None => Action::Serve,
     }
 }
 
@@ -100,16 +131,24 @@ fn keys() -> Command {
     Command::new("keys").about("API keys").subcommand_required(true).subcommand(new)
 }
 
+/// Not every command takes settings.
 fn collect(matches: &ArgMatches, flags: &mut HashMap<String, String>) {
     for setting in manual::settings() {
-        // Not every subcommand knows every flag.
         if let Ok(Some(value)) = matches.try_get_one::<String>(&setting.name) {
             flags.insert(setting.name, value.clone());
         }
     }
 }
 
+/// A flag of either level goes before the environment, which both levels see.
+fn file_of(matches: &ArgMatches, outer: Option<PathBuf>) -> Option<PathBuf> {
+    let Ok(Some(file)) = matches.try_get_one::<PathBuf>("config") else { return outer };
+    let is_flag = matches.value_source("config") == Some(ValueSource::CommandLine);
+    if is_flag || outer.is_none() { Some(file.clone()) } else { outer }
+}
+
 fn command() -> Command {
+    let serve = Command::new("serve").about("Serves; the same as no command at all");
     let config = Command::new("config")
         .about("Prints the effective configuration, the source of each value, and no secret")
         .arg(
@@ -117,30 +156,35 @@ fn command() -> Command {
         );
     let media = Command::new("media")
         .about("Runs the embedded, LiveKit-compatible media server alone, on MEDIA_PORT and MEDIA_UDP_PORT");
-    let file = Arg::new("config")
+    with_settings(Command::new("livestream"))
+        .version(VERSION)
+        .about("Livestreams on LiveKit: who may do what, and the true state of every stream, live.")
+        .after_help(HELP)
+        .subcommands([serve, media, config, doctor::command()].map(with_settings))
+        .subcommands(client::commands())
+        .subcommand(keys())
+        .subcommand(with_hidden_settings(load::cli::command()))
+}
+
+/// Settings are taken by this subcommand and those below it, but their help would bury the subcommand's own.
+fn with_hidden_settings(command: Command) -> Command {
+    let hidden = manual::settings().into_iter().map(|setting| flag(setting).hide(true));
+    command.arg(file()).args(hidden).mut_subcommands(with_hidden_settings)
+}
+
+/// The flags of a command that reads the configuration.
+fn with_settings(command: Command) -> Command {
+    command.arg(file()).args(manual::settings().into_iter().map(flag))
+}
+
+fn file() -> Arg {
+    Arg::new("config")
         .long("config")
         .value_name("FILE")
         .env("LIVESTREAM_CONFIG")
         .hide_env_values(true)
         .value_parser(clap::value_parser!(PathBuf))
-        .global(true)
-        .help("Configuration file (TOML)");
-    Command::new("livestream")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about("Livestreams on LiveKit: who may do what, and the true state of every stream, live.")
-        .after_help("Every setting is also an environment variable and a line of the file; a flag goes first.")
-        .arg(file)
-        .args(manual::settings().into_iter().map(flag))
-        .subcommand(config)
-        .subcommand(media)
-        .subcommand(without_settings(keys()))
-        .subcommand(without_settings(load::cli::command()))
-}
-
-/// Settings are taken by this subcommand and those below it, but their help would bury the subcommand's own.
-fn without_settings(command: Command) -> Command {
-    let hidden = manual::settings().into_iter().map(|setting| flag(setting).global(false).hide(true));
-    command.args(hidden).mut_subcommands(without_settings)
+        .help("Configuration file (TOML)")
 }
 
 fn flag(setting: manual::Setting) -> Arg {
@@ -148,8 +192,9 @@ fn flag(setting: manual::Setting) -> Arg {
     Arg::new(setting.name.clone())
         .long(setting.flag())
         .value_name("VALUE")
-        .global(true)
         .hide_default_value(true)
+        // There are many: `-h` is for what the program can do, `--help` for everything.
+        .hide_short_help(true)
         .help(format!("{} [{}]{default}", setting.help, setting.variable()))
         .help_heading(setting.section)
 }
@@ -170,17 +215,45 @@ mod tests {
     #[test]
     fn flags_may_stand_before_and_after_the_subcommand() {
         let cli = parsed("livestream --port 1 config --redis-prefix x").unwrap();
-        assert_eq!(cli.action, Action::ShowConfig);
+        assert!(matches!(cli.action, Action::ShowConfig));
         assert_eq!((cli.flags["port"].as_str(), cli.flags["redis_prefix"].as_str()), ("1", "x"));
-        assert_eq!(parsed("livestream").unwrap().action, Action::Serve);
-        assert_eq!(parsed("livestream media").unwrap().action, Action::ServeMedia);
-        assert_eq!(parsed("livestream config --defaults").unwrap().action, Action::ShowDefaults);
+        assert!(matches!(parsed("livestream").unwrap().action, Action::Serve));
+        assert!(matches!(parsed("livestream serve").unwrap().action, Action::Serve));
+        assert!(matches!(parsed("livestream media").unwrap().action, Action::ServeMedia));
+        assert!(matches!(parsed("livestream config --defaults").unwrap().action, Action::ShowDefaults));
+        assert!(matches!(parsed("livestream doctor --port 1").unwrap().action, Action::Doctor(_)));
+    }
+
+    #[test]
+    fn the_file_of_either_level_counts() {
+        for line in ["livestream --config a.toml config", "livestream config --config a.toml"] {
+            assert_eq!(parsed(line).unwrap().file.unwrap().to_str(), Some("a.toml"), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_client_needs_no_settings_and_takes_none() {
+        let cli = parsed("livestream streams create gold --max-participants 5 --url http://a").unwrap();
+        let Action::Client(order) = cli.action else { panic!("{cli:?}") };
+        assert_eq!(order.server.url, "http://a");
+        assert!(
+            matches!(order.task, client::Task::Create(body) if body["maxParticipants"] == 5 && body["name"] == "gold")
+        );
+        assert!(parsed("livestream streams list --port 1").is_err());
+        assert!(parsed("livestream streams").is_err());
+    }
+
+    #[test]
+    fn short_help_is_about_commands_and_long_help_about_everything() {
+        let short = parsed("livestream -h").unwrap_err().to_string();
+        assert!(short.contains("streams") && short.contains("Exit codes") && !short.contains("--redis-url"), "{short}");
+        assert!(parsed("livestream --help").unwrap_err().to_string().contains("--redis-url"));
     }
 
     #[test]
     fn a_load_has_flags_of_its_own_and_takes_the_settings() {
         let cli = parsed("livestream --port 1 bench sse --connections 7 --livekit-api-key k").unwrap();
-        assert_eq!(cli.action, Action::Bench);
+        assert!(matches!(cli.action, Action::Bench));
         assert_eq!((cli.flags["port"].as_str(), cli.flags["livekit_api_key"].as_str()), ("1", "k"));
         let help = parsed("livestream bench sse --help").unwrap_err().to_string();
         assert!(help.contains("--stalled") && !help.contains("--sweep-interval"), "{help}");
@@ -189,7 +262,8 @@ mod tests {
     #[test]
     fn a_key_is_asked_for_by_name_and_scope() {
         let cli = parsed("livestream keys new --name backend --scope read").unwrap();
-        assert_eq!((cli.action, cli.new_key), (Action::NewKey, Some(("backend".to_owned(), Scope::Read))));
+        assert!(matches!(cli.action, Action::NewKey));
+        assert_eq!(cli.new_key, Some(("backend".to_owned(), Scope::Read)));
         let usual = parsed("livestream keys new").unwrap().new_key;
         assert_eq!(usual, Some(("key".to_owned(), Scope::Admin)));
         for line in ["livestream keys", "livestream keys new --scope root", "livestream keys new --name a:b"] {

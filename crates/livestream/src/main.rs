@@ -3,7 +3,9 @@
 
 mod bench;
 mod cli;
+mod client;
 mod config;
+mod doctor;
 mod keys;
 mod logs;
 mod media;
@@ -15,6 +17,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use cli::{Action, Cli};
+use client::{ClientError, Order};
 use config::{Config, ConfigError, Loaded};
 
 /// The program was told something that can't work: nothing was started, and starting again does not help.
@@ -32,6 +35,12 @@ fn main() -> ExitCode {
             complain(&error);
             ExitCode::from(EXIT_CONFIG)
         }
+        Err(Failure::Client(error)) if error.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(Failure::Client(error)) => {
+            complain(&error);
+            ExitCode::from(error.exit_code())
+        }
+        Err(Failure::Ill) => ExitCode::FAILURE,
         Err(Failure::Run(error)) => {
             complain(&format!("{error:#}"));
             ExitCode::FAILURE
@@ -43,22 +52,44 @@ fn main() -> ExitCode {
 enum Failure {
     Config(ConfigError),
     Run(anyhow::Error),
+    Client(ClientError),
+    /// The doctor has found something, and has said so.
+    Ill,
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
-    if cli.action == Action::ShowDefaults {
-        return print(config::manual::TEXT).map_err(Failure::Run);
-    }
     if let Some((name, scope)) = &cli.new_key {
         return print(&keys::new_key(name, *scope)).map_err(Failure::Run);
     }
+    let action = match cli.action {
+        Action::ShowDefaults => return print(config::manual::TEXT).map_err(Failure::Run),
+        Action::Client(order) => return ask(order),
+        action => action,
+    };
     let loaded = config::load(cli.flags, cli.file.as_deref()).map_err(Failure::Config)?;
-    match cli.action {
+    let config = || loaded.config().map_err(Failure::Config);
+    match action {
         Action::ShowConfig => show(&loaded),
-        Action::Bench => bench(cli.bench.as_ref(), &loaded.config().map_err(Failure::Config)?),
-        Action::ServeMedia => serve_media(&loaded.config().map_err(Failure::Config)?),
-        Action::Serve | Action::ShowDefaults | Action::NewKey => serve(&loaded.config().map_err(Failure::Config)?),
+        Action::Bench => bench(cli.bench.as_ref(), &config()?),
+        Action::ServeMedia => serve_media(&config()?),
+        Action::Doctor(args) => examine(&config()?, &args),
+        Action::Serve | Action::ShowDefaults | Action::NewKey | Action::Client(_) => serve(&config()?),
     }
+}
+
+fn ask(order: Order) -> Result<(), Failure> {
+    quiet_runtime()?.block_on(client::run(order)).map_err(Failure::Client)
+}
+
+fn examine(config: &Config, args: &doctor::DoctorArgs) -> Result<(), Failure> {
+    let is_well = quiet_runtime()?.block_on(doctor::examine(config, args)).map_err(Failure::Run)?;
+    if is_well { Ok(()) } else { Err(Failure::Ill) }
+}
+
+/// For what waits more than it works.
+fn quiet_runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::Run(error.into()))
 }
 
 /// What is wrong with a configuration is easier to see beside it: it is shown either way.

@@ -15,7 +15,7 @@ mod people;
 mod redis;
 mod store;
 
-pub use self::redis::{Durability, RedisConfig, RedisStore};
+pub use self::redis::{Durability, RedisConfig, RedisFacts, RedisStore};
 pub use beliefs::Beliefs;
 pub use embedded::EmbeddedStore;
 pub use error::{ErrorKind, StoreError};

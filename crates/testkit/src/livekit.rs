@@ -28,6 +28,8 @@ pub struct LiveKitOptions {
     pub api_secret: String,
     /// Where webhooks go; none when empty.
     pub webhook_urls: Vec<String>,
+    /// Keys that it knows besides, with their secrets.
+    pub other_keys: Vec<(String, String)>,
     /// Lines appended to the configuration file (YAML, top level).
     pub extra: String,
 }
@@ -38,6 +40,7 @@ impl Default for LiveKitOptions {
             api_key: "testkey".to_owned(),
             api_secret: "a-secret-of-tests-that-is-long-enough".to_owned(),
             webhook_urls: Vec::new(),
+            other_keys: Vec::new(),
             extra: String::new(),
         }
     }
@@ -135,13 +138,17 @@ impl LiveKitServer {
     }
 
     fn write_config(&self, tcp: u16, udp: u16) {
-        let LiveKitOptions { api_key, api_secret, webhook_urls, extra } = &self.options;
+        let LiveKitOptions { api_key, api_secret, webhook_urls, other_keys, extra } = &self.options;
         let mut text = format!(
             "port: {port}\nbind_addresses: [\"127.0.0.1\"]\nrtc:\n  tcp_port: {tcp}\n  udp_port: {udp}\n  \
              node_ip: 127.0.0.1\n  use_external_ip: false\n  enable_loopback_candidate: true\n\
-             keys:\n  \"{api_key}\": \"{api_secret}\"\nlogging:\n  level: info\n  json: false\n",
+             logging:\n  level: info\n  json: false\n\
+             keys:\n  \"{api_key}\": \"{api_secret}\"\n",
             port = self.port,
         );
+        for (key, secret) in other_keys {
+            writeln!(text, "  \"{key}\": \"{secret}\"").expect("text grows");
+        }
         if !webhook_urls.is_empty() {
             write!(text, "webhook:\n  api_key: \"{api_key}\"\n  urls:\n").expect("text grows");
             for url in webhook_urls {

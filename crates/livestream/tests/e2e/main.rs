@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod burst;
+mod client;
 mod configuration;
+mod doctor;
 mod durability;
 mod embedded_media;
 mod faults;

@@ -10,6 +10,7 @@ mod clock;
 mod commit;
 mod connection;
 mod errors;
+mod inspect;
 mod layout;
 mod lease;
 mod list;
@@ -36,6 +37,8 @@ use crate::{
     Belief, Beliefs, Checked, Commit, Committed, Concern, Cursor, Fence, ListQuery, Loaded, Memo, MemoSwap, MetaKey,
     NoticeEvent, Page, Partition, PeoplePage, Store, StoreError, Totals, Watch,
 };
+
+pub use inspect::RedisFacts;
 
 use clock::Clock;
 use connection::Link;
