@@ -22,7 +22,12 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     reportCompressedSize: true,
     rollupOptions: {
-      input: { index: entry('index.html'), room: entry('room.html'), embed: entry('embed.html') },
+      input: {
+        index: entry('index.html'),
+        room: entry('room.html'),
+        embed: entry('embed.html'),
+        docs: entry('docs.html'),
+      },
     },
   },
   server: {

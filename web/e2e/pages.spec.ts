@@ -76,6 +76,39 @@ test('no page has a serious barrier, dark or light', async ({ person, stream }) 
   expect(found).toEqual([]);
 });
 
+test('the API reference: whole, searchable, without barriers, asking nobody else', async ({
+  person,
+  program,
+}) => {
+  const page = await person();
+  const elsewhere: string[] = [];
+  page.on('request', (sent) => {
+    if (!sent.url().startsWith(program.url)) elsewhere.push(sent.url());
+  });
+  await page.goto('/');
+  await page.getByRole('link', { name: 'API reference' }).click();
+  await expect(page.getByRole('heading', { name: 'Livestream Orchestrator' })).toBeVisible();
+  await expect(page.locator('#create_stream')).toContainText('curl -X POST');
+  await keepPicture(page, 'docs');
+  const found: string[] = [];
+  for (const theme of ['dark', 'light']) {
+    await page.evaluate((wanted) => {
+      document.documentElement.dataset.theme = wanted;
+    }, theme);
+    found.push(...(await barriers(page)).map((text) => `${theme}: ${text}`));
+  }
+  expect(found).toEqual([]);
+  await page.getByRole('searchbox').fill('mute');
+  await expect(page.locator('article.entry').first()).toHaveAttribute('id', 'mute_participant');
+  await page.goto('/docs#problem-stream_full');
+  await expect(page.locator('#problem-stream_full')).toBeInViewport();
+  await page.setViewportSize({ width: 390, height: 844 });
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+  expect(wide).toBeLessThanOrEqual(390);
+  await keepPicture(page, 'phone-docs');
+  expect(elsewhere).toEqual([]);
+});
+
 test('everything by keyboard alone', async ({ person }) => {
   const page = await person();
   const name = `keys-${Date.now().toString(36)}`;

@@ -19,10 +19,11 @@ use crate::problem::Problem;
 const WEBHOOK: &str = "/webhook";
 
 const SEVERAL_HOSTS: &str = "a request must have one Host header";
-const FOREIGN_NAME: &str = "this server was started without keys for this machine alone, and answers under \
+pub(crate) const FOREIGN_NAME: &str = "this server was started without keys for this machine alone, and answers under \
     localhost, *.localhost, 127.0.0.0/8 and [::1] only: set API_KEYS to ask callers for a key, or AUTH=off to let \
     every caller do everything under any name";
-const FOREIGN_PAGE: &str = "a page of another origin may not change anything here: name its origin in CORS_ORIGINS";
+pub(crate) const FOREIGN_PAGE: &str =
+    "a page of another origin may not change anything here: name its origin in CORS_ORIGINS";
 
 /// Refuses what came under a foreign name or from a foreign page.
 pub(crate) fn check<B>(config: &ServerConfig, request: &axum::http::Request<B>) -> Result<(), Problem> {

@@ -50,7 +50,7 @@ impl Pages {
     /// No web build: one page that names `make build`.
     pub fn placeholder() -> Self {
         let placeholder = |name: &str| (name.to_owned(), Cow::Borrowed(PLACEHOLDER.as_bytes()));
-        Self::from_files(["index.html", "room.html", "embed.html"].map(placeholder))
+        Self::from_files(["index.html", "room.html", "embed.html", "docs.html"].map(placeholder))
     }
 
     /// The files of a web build: paths relative to its root, with `/` between

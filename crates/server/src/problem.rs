@@ -181,6 +181,12 @@ impl Problem {
         self.0.code
     }
 
+    /// The kind in words.
+    #[cfg(test)]
+    pub(crate) fn title(&self) -> &'static str {
+        self.0.title
+    }
+
     /// What happened this time.
     #[cfg(test)]
     pub(crate) fn detail(&self) -> &str {

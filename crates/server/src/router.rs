@@ -65,12 +65,13 @@ fn page_routes() -> Router<AppState> {
         .route("/index.html", get(pages::get_lobby_page))
         .route("/room.html", get(pages::get_room_page))
         .route("/embed/{id}", get(pages::get_embed_page))
+        .route("/docs", get(pages::get_docs_page))
 }
 
 /// The OpenAPI document as it is served.
 pub fn openapi_document() -> String {
-    let (_, mut document) = api().split_for_parts();
-    openapi::complete(&mut document);
+    let (_, document) = api().split_for_parts();
+    let document = openapi::complete(document);
     // The document is made of strings and numbers: it can always be written.
     document.to_pretty_json().unwrap_or_default()
 }

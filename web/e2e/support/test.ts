@@ -101,10 +101,11 @@ async function serveFreshPages(context: BrowserContext): Promise<void> {
     const path = new URL(route.request().url()).pathname;
     return route.fulfill({ path: `${dist}${path}`, contentType: types[path.split('.').at(-1) ?? ''] ?? '' });
   });
-  await context.route(/\/(index\.html|room\.html(\?.*)?|embed\/.+)?$/, async (route) => {
+  await context.route(/\/(index\.html|room\.html(\?.*)?|docs|embed\/.+)?$/, async (route) => {
     if (route.request().resourceType() !== 'document') return route.fallback();
     const { pathname } = new URL(route.request().url());
-    const name = pathname.startsWith('/embed/') ? 'embed' : pathname === '/room.html' ? 'room' : 'index';
+    const pages: Record<string, string> = { '/room.html': 'room', '/docs': 'docs' };
+    const name = pathname.startsWith('/embed/') ? 'embed' : (pages[pathname] ?? 'index');
     await route.fulfill({ response: await route.fetch(), path: `${dist}/${name}.html` });
   });
 }

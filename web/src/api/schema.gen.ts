@@ -388,7 +388,148 @@ export interface paths {
         trace?: never;
     };
 }
-export type webhooks = Record<string, never>;
+export interface webhooks {
+    participant_connection_aborted: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A connection never came about; the same as having left.
+         * @description LiveKit sends it to `POST /webhook`, signed: a bare JWT in `Authorization` with the digest of the body. Sent again after a 5xx; an event that was applied already changes nothing.
+         */
+        post: operations["livekit_participant_connection_aborted"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    participant_joined: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Somebody is connected: they count from now on.
+         * @description LiveKit sends it to `POST /webhook`, signed: a bare JWT in `Authorization` with the digest of the body. Sent again after a 5xx; an event that was applied already changes nothing.
+         */
+        post: operations["livekit_participant_joined"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    participant_left: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A connection has gone. The same identity may be there by another connection.
+         * @description LiveKit sends it to `POST /webhook`, signed: a bare JWT in `Authorization` with the digest of the body. Sent again after a 5xx; an event that was applied already changes nothing.
+         */
+        post: operations["livekit_participant_left"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    room_finished: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The room is gone. The stream ends once LiveKit has answered a question after it.
+         * @description LiveKit sends it to `POST /webhook`, signed: a bare JWT in `Authorization` with the digest of the body. Sent again after a 5xx; an event that was applied already changes nothing.
+         */
+        post: operations["livekit_room_finished"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    room_started: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A room has come to be. A stream's own room is expected; any other is nobody's.
+         * @description LiveKit sends it to `POST /webhook`, signed: a bare JWT in `Authorization` with the digest of the body. Sent again after a 5xx; an event that was applied already changes nothing.
+         */
+        post: operations["livekit_room_started"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    track_published: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A track is there: the stream is live.
+         * @description LiveKit sends it to `POST /webhook`, signed: a bare JWT in `Authorization` with the digest of the body. Sent again after a 5xx; an event that was applied already changes nothing.
+         */
+        post: operations["livekit_track_published"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    track_unpublished: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A track is gone; with the last one the stream is reconnecting.
+         * @description LiveKit sends it to `POST /webhook`, signed: a bare JWT in `Authorization` with the digest of the body. Sent again after a 5xx; an event that was applied already changes nothing.
+         */
+        post: operations["livekit_track_unpublished"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
 export interface components {
     schemas: {
         /** @description Somebody to be kept out. */
@@ -568,6 +709,56 @@ export interface components {
              * @example ann
              */
             userId: string;
+        };
+        /** @description A participant in an event of LiveKit's. */
+        LiveKitParticipant: {
+            /** @description The person. */
+            identity: string;
+            /** @description Seconds since 1970. */
+            joinedAt?: string;
+            /** @description Milliseconds since 1970. */
+            joinedAtMs?: string;
+            /** @description `STANDARD`, `INGRESS`, `EGRESS`, `SIP`, `AGENT`, `CONNECTOR` or `BRIDGE`. */
+            kind?: string;
+            /** @description Display name. */
+            name?: string;
+            /** @description The connection. */
+            sid: string;
+            /** @description `JOINING`, `JOINED`, `ACTIVE` or `DISCONNECTED`. */
+            state?: string;
+        };
+        /** @description A room in an event of LiveKit's. */
+        LiveKitRoom: {
+            /** @description Tells whose room it is. */
+            metadata?: string;
+            /** @description The room's name: of a stream's first generation, its id. */
+            name: string;
+            /** @description The life of the room: another one under the same name has another. */
+            sid: string;
+        };
+        /** @description A track in an event of LiveKit's. */
+        LiveKitTrack: {
+            /** @description The track. */
+            sid: string;
+            /** @description `CAMERA`, `MICROPHONE`, `SCREEN_SHARE` or `SCREEN_SHARE_AUDIO`. */
+            source?: string;
+            /** @description `AUDIO`, `VIDEO` or `DATA`. */
+            type?: string;
+        };
+        /** @description An event of LiveKit's, as far as it is read here (`livekit.WebhookEvent` in proto3 JSON). */
+        LiveKitWebhook: {
+            /** @description Seconds since 1970; a text, as proto3 writes 64-bit numbers. */
+            createdAt: string;
+            /** @description What happened. Events that are not listed here are taken and change nothing. */
+            event: string;
+            /** @description By it the same event is known when it comes twice. */
+            id: string;
+            /** @description Who; absent in events of the room. */
+            participant?: components["schemas"]["LiveKitParticipant"];
+            /** @description Which room. */
+            room: components["schemas"]["LiveKitRoom"];
+            /** @description Which track; absent elsewhere than in events of tracks. */
+            track?: components["schemas"]["LiveKitTrack"];
         };
         /** @description The lobby's first event, `snapshot`. */
         LobbySnapshot: {
@@ -866,6 +1057,15 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description Problems that every address shares */
+        Other: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /** @description The body is too large */
         TooLarge: {
             headers: {
@@ -921,6 +1121,10 @@ export type JoinStreamBody = components['schemas']['JoinStreamBody'];
 export type JoinedStream = components['schemas']['JoinedStream'];
 export type KeyEntry = components['schemas']['KeyEntry'];
 export type LeaveStreamBody = components['schemas']['LeaveStreamBody'];
+export type LiveKitParticipant = components['schemas']['LiveKitParticipant'];
+export type LiveKitRoom = components['schemas']['LiveKitRoom'];
+export type LiveKitTrack = components['schemas']['LiveKitTrack'];
+export type LiveKitWebhook = components['schemas']['LiveKitWebhook'];
 export type LobbySnapshot = components['schemas']['LobbySnapshot'];
 export type MuteBody = components['schemas']['MuteBody'];
 export type OnDuplicate = components['schemas']['OnDuplicate'];
@@ -946,6 +1150,7 @@ export type ResponseConflict = components['responses']['Conflict'];
 export type ResponseForbidden = components['responses']['Forbidden'];
 export type ResponseInvalid = components['responses']['Invalid'];
 export type ResponseNotFound = components['responses']['NotFound'];
+export type ResponseOther = components['responses']['Other'];
 export type ResponseTooLarge = components['responses']['TooLarge'];
 export type ResponseTooMany = components['responses']['TooMany'];
 export type ResponseUnauthorized = components['responses']['Unauthorized'];
@@ -967,9 +1172,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "ok"
+                     *     }
+                     */
                     "application/json": components["schemas"]["HealthReport"];
                 };
             };
+            default: components["responses"]["Other"];
         };
     };
     list_keys: {
@@ -1010,11 +1221,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example # HELP active_streams Streams that can be joined
+                     *     # TYPE active_streams gauge
+                     *     active_streams 1
+                     */
                     "text/plain": string;
                 };
             };
             401: components["responses"]["Unauthorized"];
             429: components["responses"]["TooMany"];
+            default: components["responses"]["Other"];
         };
     };
     get_readiness: {
@@ -1032,6 +1249,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "degraded": false,
+                     *       "livekit": {
+                     *         "ok": true
+                     *       },
+                     *       "status": "ready",
+                     *       "store": {
+                     *         "ok": true
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["ReadinessReport"];
                 };
             };
@@ -1041,9 +1270,23 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "degraded": false,
+                     *       "livekit": {
+                     *         "ok": true
+                     *       },
+                     *       "status": "unavailable",
+                     *       "store": {
+                     *         "ok": false,
+                     *         "trouble": "store: ping: Unavailable"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["ReadinessReport"];
                 };
             };
+            default: components["responses"]["Other"];
         };
     };
     watch_lobby: {
@@ -1064,12 +1307,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example : connected
+                     *
+                     *     retry: 2210
+                     *
+                     *     event: snapshot
+                     *     data: {"streams":[],"total":0}
+                     *
+                     *     event: upsert
+                     *     data: {"streamId":"gold","participantCount":0,"startedAt":"2026-11-23T10:18:21.951Z","status":"active","phase":"waiting","epoch":"k3v9x2q7","version":1}
+                     *
+                     *     event: remove
+                     *     data: {"streamId":"gold"}
+                     */
                     "text/event-stream": string;
                 };
             };
             400: components["responses"]["Invalid"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
+            default: components["responses"]["Other"];
         };
     };
     watch_stream: {
@@ -1100,6 +1358,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example : connected
+                     *
+                     *     retry: 1740
+                     *
+                     *     id: k3v9x2q7-3
+                     *     data: {"streamId":"gold","status":"active","participants":["ann"],"startedAt":"2026-11-23T10:18:21.951Z","closing":false,"phase":"waiting","phaseSince":"2026-11-23T10:18:21.951Z","participantCount":1,"peakParticipants":1,"totalJoins":1,"epoch":"k3v9x2q7","version":3}
+                     */
                     "text/event-stream": string;
                 };
             };
@@ -1109,6 +1375,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
+            default: components["responses"]["Other"];
         };
     };
     list_streams: {
@@ -1139,6 +1406,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "epoch": "k3v9x2q7",
+                     *         "participantCount": 2,
+                     *         "phase": "live",
+                     *         "startedAt": "2026-11-23T10:18:21.951Z",
+                     *         "status": "active",
+                     *         "streamId": "gold",
+                     *         "title": "Gold hour",
+                     *         "version": 4
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["StreamSummary"][];
                 };
             };
@@ -1147,6 +1428,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
+            default: components["responses"]["Other"];
         };
     };
     create_stream: {
@@ -1158,6 +1440,18 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "defaultRole": "viewer",
+                 *       "endWithoutPublisher": 120,
+                 *       "maxParticipants": 500,
+                 *       "metadata": {
+                 *         "course": 7
+                 *       },
+                 *       "name": "gold",
+                 *       "title": "Gold hour"
+                 *     }
+                 */
                 "application/json": components["schemas"]["CreateStreamBody"];
             };
         };
@@ -1168,6 +1462,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "streamId": "gold"
+                     *     }
+                     */
                     "application/json": components["schemas"]["CreatedStream"];
                 };
             };
@@ -1178,6 +1477,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "streamId": "gold"
+                     *     }
+                     */
                     "application/json": components["schemas"]["CreatedStream"];
                 };
             };
@@ -1188,6 +1492,7 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
+            default: components["responses"]["Other"];
         };
     };
     get_stream: {
@@ -1210,6 +1515,32 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "closing": false,
+                     *       "defaultRole": "viewer",
+                     *       "endWithoutPublisher": 120,
+                     *       "epoch": "k3v9x2q7",
+                     *       "generation": 1,
+                     *       "maxParticipants": 500,
+                     *       "metadata": {
+                     *         "course": 7
+                     *       },
+                     *       "participantCount": 0,
+                     *       "peakParticipants": 0,
+                     *       "phase": "waiting",
+                     *       "phaseSince": "2026-11-23T10:18:21.951Z",
+                     *       "room": "gold",
+                     *       "settingsTag": "k3v9x2q7-s1",
+                     *       "startedAt": "2026-11-23T10:18:21.951Z",
+                     *       "status": "active",
+                     *       "streamId": "gold",
+                     *       "title": "Gold hour",
+                     *       "totalJoins": 0,
+                     *       "version": 1,
+                     *       "visibility": "public"
+                     *     }
+                     */
                     "application/json": components["schemas"]["StreamDetails"];
                 };
             };
@@ -1225,6 +1556,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
+            default: components["responses"]["Other"];
         };
     };
     delete_stream: {
@@ -1251,6 +1583,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
+            default: components["responses"]["Other"];
         };
     };
     patch_stream: {
@@ -1268,6 +1601,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "defaultRole": "speaker",
+                 *       "title": "Gold hour, part two"
+                 *     }
+                 */
                 "application/json": components["schemas"]["PatchStreamBody"];
             };
         };
@@ -1278,6 +1617,32 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "closing": false,
+                     *       "defaultRole": "speaker",
+                     *       "endWithoutPublisher": 120,
+                     *       "epoch": "k3v9x2q7",
+                     *       "generation": 1,
+                     *       "maxParticipants": 500,
+                     *       "metadata": {
+                     *         "course": 7
+                     *       },
+                     *       "participantCount": 0,
+                     *       "peakParticipants": 0,
+                     *       "phase": "waiting",
+                     *       "phaseSince": "2026-11-23T10:18:21.951Z",
+                     *       "room": "gold",
+                     *       "settingsTag": "k3v9x2q7-s2",
+                     *       "startedAt": "2026-11-23T10:18:21.951Z",
+                     *       "status": "active",
+                     *       "streamId": "gold",
+                     *       "title": "Gold hour, part two",
+                     *       "totalJoins": 0,
+                     *       "version": 2,
+                     *       "visibility": "public"
+                     *     }
+                     */
                     "application/json": components["schemas"]["StreamDetails"];
                 };
             };
@@ -1290,6 +1655,7 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
+            default: components["responses"]["Other"];
         };
     };
     list_bans: {
@@ -1430,6 +1796,14 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "name": "Ann",
+                 *       "onDuplicate": "replace",
+                 *       "role": "host",
+                 *       "userId": "ann"
+                 *     }
+                 */
                 "application/json": components["schemas"]["JoinStreamBody"];
             };
         };
@@ -1440,6 +1814,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "expiresAt": "2026-11-23T10:28:21.000Z",
+                     *       "identity": "ann",
+                     *       "role": "host",
+                     *       "room": "gold",
+                     *       "token": "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJkZXZrZXkiLCJzdWIiOiJhbm4ifQ.2Xc0Qb7v",
+                     *       "url": "wss://live.example.org"
+                     *     }
+                     */
                     "application/json": components["schemas"]["JoinedStream"];
                 };
             };
@@ -1451,6 +1835,7 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
+            default: components["responses"]["Other"];
         };
     };
     leave_stream: {
@@ -1465,6 +1850,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "userId": "ann"
+                 *     }
+                 */
                 "application/json": components["schemas"]["LeaveStreamBody"];
             };
         };
@@ -1483,6 +1873,7 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
+            default: components["responses"]["Other"];
         };
     };
     list_participants: {
@@ -1510,6 +1901,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "identity": "ann",
+                     *         "joinedAt": "2026-11-23T10:18:32.000Z",
+                     *         "kind": "standard",
+                     *         "name": "Ann",
+                     *         "sid": "PA_6mTzV7BqpXhA",
+                     *         "tracks": 2
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["ParticipantEntry"][];
                 };
             };
@@ -1519,6 +1922,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
+            default: components["responses"]["Other"];
         };
     };
     remove_participant: {
@@ -1548,6 +1952,7 @@ export interface operations {
             409: components["responses"]["Conflict"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
+            default: components["responses"]["Other"];
         };
     };
     patch_participant: {
@@ -1564,6 +1969,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "role": "speaker"
+                 *     }
+                 */
                 "application/json": components["schemas"]["PatchParticipantBody"];
             };
         };
@@ -1583,6 +1993,7 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
+            default: components["responses"]["Other"];
         };
     };
     raise_hand: {
@@ -1612,6 +2023,7 @@ export interface operations {
             409: components["responses"]["Conflict"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
+            default: components["responses"]["Other"];
         };
     };
     lower_hand: {
@@ -1641,6 +2053,7 @@ export interface operations {
             409: components["responses"]["Conflict"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
+            default: components["responses"]["Other"];
         };
     };
     mute_participant: {
@@ -1657,6 +2070,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "source": "microphone"
+                 *     }
+                 */
                 "application/json": components["schemas"]["MuteBody"];
             };
         };
@@ -1676,6 +2094,7 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
+            default: components["responses"]["Other"];
         };
     };
     get_stream_state: {
@@ -1698,6 +2117,26 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "closing": false,
+                     *       "epoch": "k3v9x2q7",
+                     *       "participantCount": 2,
+                     *       "participants": [
+                     *         "ann",
+                     *         "bob"
+                     *       ],
+                     *       "peakParticipants": 2,
+                     *       "phase": "live",
+                     *       "phaseSince": "2026-11-23T10:18:40.120Z",
+                     *       "startedAt": "2026-11-23T10:18:21.951Z",
+                     *       "status": "active",
+                     *       "streamId": "gold",
+                     *       "title": "Gold hour",
+                     *       "totalJoins": 2,
+                     *       "version": 4
+                     *     }
+                     */
                     "application/json": components["schemas"]["StreamState"];
                 };
             };
@@ -1741,6 +2180,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
+            default: components["responses"]["Other"];
         };
     };
     receive_webhook: {
@@ -1767,6 +2207,295 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             413: components["responses"]["TooLarge"];
             429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Other"];
+        };
+    };
+    livekit_participant_connection_aborted: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description LiveKit's WebhookEvent; more members than these may be there */
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "createdAt": "1795429201",
+                 *       "event": "participant_connection_aborted",
+                 *       "id": "EV_z3PqLg6vKsNa",
+                 *       "participant": {
+                 *         "identity": "bob",
+                 *         "sid": "PA_9cTqW2BnpRhE",
+                 *         "state": "DISCONNECTED"
+                 *       },
+                 *       "room": {
+                 *         "name": "gold",
+                 *         "sid": "RM_hycBMAjmt6Ub"
+                 *       }
+                 *     }
+                 */
+                "application/webhook+json": components["schemas"]["LiveKitWebhook"];
+            };
+        };
+        responses: {
+            /** @description Taken, whether or not it changed something */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    livekit_participant_joined: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description LiveKit's WebhookEvent; more members than these may be there */
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "createdAt": "1795429112",
+                 *       "event": "participant_joined",
+                 *       "id": "EV_qA2sPz9dGvXo",
+                 *       "participant": {
+                 *         "identity": "ann",
+                 *         "joinedAt": "1795429112",
+                 *         "joinedAtMs": "1795429112000",
+                 *         "kind": "STANDARD",
+                 *         "name": "Ann",
+                 *         "sid": "PA_6mTzV7BqpXhA",
+                 *         "state": "ACTIVE"
+                 *       },
+                 *       "room": {
+                 *         "name": "gold",
+                 *         "sid": "RM_hycBMAjmt6Ub"
+                 *       }
+                 *     }
+                 */
+                "application/webhook+json": components["schemas"]["LiveKitWebhook"];
+            };
+        };
+        responses: {
+            /** @description Taken, whether or not it changed something */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    livekit_participant_left: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description LiveKit's WebhookEvent; more members than these may be there */
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "createdAt": "1795429200",
+                 *       "event": "participant_left",
+                 *       "id": "EV_k7HdUs4mBtRf",
+                 *       "participant": {
+                 *         "identity": "ann",
+                 *         "sid": "PA_6mTzV7BqpXhA",
+                 *         "state": "DISCONNECTED"
+                 *       },
+                 *       "room": {
+                 *         "name": "gold",
+                 *         "sid": "RM_hycBMAjmt6Ub"
+                 *       }
+                 *     }
+                 */
+                "application/webhook+json": components["schemas"]["LiveKitWebhook"];
+            };
+        };
+        responses: {
+            /** @description Taken, whether or not it changed something */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    livekit_room_finished: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description LiveKit's WebhookEvent; more members than these may be there */
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "createdAt": "1795429290",
+                 *       "event": "room_finished",
+                 *       "id": "EV_w1NsXe8hCpYu",
+                 *       "room": {
+                 *         "name": "gold",
+                 *         "sid": "RM_hycBMAjmt6Ub"
+                 *       }
+                 *     }
+                 */
+                "application/webhook+json": components["schemas"]["LiveKitWebhook"];
+            };
+        };
+        responses: {
+            /** @description Taken, whether or not it changed something */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    livekit_room_started: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description LiveKit's WebhookEvent; more members than these may be there */
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "createdAt": "1795429101",
+                 *       "event": "room_started",
+                 *       "id": "EV_tPnKuRZDRCJv",
+                 *       "room": {
+                 *         "metadata": "{\"livestream\":{\"deployment\":\"k3v9x2q7\"}}",
+                 *         "name": "gold",
+                 *         "sid": "RM_hycBMAjmt6Ub"
+                 *       }
+                 *     }
+                 */
+                "application/webhook+json": components["schemas"]["LiveKitWebhook"];
+            };
+        };
+        responses: {
+            /** @description Taken, whether or not it changed something */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    livekit_track_published: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description LiveKit's WebhookEvent; more members than these may be there */
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "createdAt": "1795429120",
+                 *       "event": "track_published",
+                 *       "id": "EV_vM8cTq3kYwLe",
+                 *       "participant": {
+                 *         "identity": "ann",
+                 *         "sid": "PA_6mTzV7BqpXhA"
+                 *       },
+                 *       "room": {
+                 *         "name": "gold",
+                 *         "sid": "RM_hycBMAjmt6Ub"
+                 *       },
+                 *       "track": {
+                 *         "sid": "TR_VCrN6CkfLbHu2Y",
+                 *         "source": "CAMERA",
+                 *         "type": "VIDEO"
+                 *       }
+                 *     }
+                 */
+                "application/webhook+json": components["schemas"]["LiveKitWebhook"];
+            };
+        };
+        responses: {
+            /** @description Taken, whether or not it changed something */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    livekit_track_unpublished: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description LiveKit's WebhookEvent; more members than these may be there */
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "createdAt": "1795429190",
+                 *       "event": "track_unpublished",
+                 *       "id": "EV_c5RzWb1nXqJd",
+                 *       "participant": {
+                 *         "identity": "ann",
+                 *         "sid": "PA_6mTzV7BqpXhA"
+                 *       },
+                 *       "room": {
+                 *         "name": "gold",
+                 *         "sid": "RM_hycBMAjmt6Ub"
+                 *       },
+                 *       "track": {
+                 *         "sid": "TR_VCrN6CkfLbHu2Y"
+                 *       }
+                 *     }
+                 */
+                "application/webhook+json": components["schemas"]["LiveKitWebhook"];
+            };
+        };
+        responses: {
+            /** @description Taken, whether or not it changed something */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
             503: components["responses"]["Unavailable"];
         };
     };

@@ -60,6 +60,9 @@ export function Lobby({ feed }: { feed: Readable<LobbyFeed> }) {
       <main>
         <Listing lobby={lobby} shown={shown} search={wanted} onCreate={() => setCreating(true)} />
       </main>
+      <footer className="lobby-foot muted">
+        <a href="/docs">API reference</a>
+      </footer>
       {creating && <CreateDialog onClose={() => setCreating(false)} />}
       {signing && <SignIn onClose={() => setSigning(false)} onDone={() => setSigning(false)} />}
     </div>

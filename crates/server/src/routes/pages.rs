@@ -35,6 +35,11 @@ pub(crate) async fn get_embed_page(State(state): State<AppState>, request: Reque
     page(&state, "embed.html", &request)
 }
 
+/// `/docs`: the API's reference.
+pub(crate) async fn get_docs_page(State(state): State<AppState>, request: Request) -> Response {
+    page(&state, "docs.html", &request)
+}
+
 /// Any other file of the pages; `None` when there is none.
 pub(crate) fn file(state: &AppState, request: &Request) -> Option<Response> {
     if request.method() != Method::GET && request.method() != Method::HEAD {

@@ -13,6 +13,7 @@ fn files() -> Pages {
             ("index.html", "lobby"),
             ("room.html", "room"),
             ("embed.html", "embed"),
+            ("docs.html", "docs"),
             ("assets/app-1f2e.js", "script"),
             ("assets/app-1f2e.js.br", "brotli"),
             ("assets/app-1f2e.js.gz", "gzip"),
@@ -34,6 +35,7 @@ async fn each_address_has_its_page() {
         ("/index.html", "lobby"),
         ("/room.html?streamId=x", "room"),
         ("/embed/a%2Fb", "embed"),
+        ("/docs", "docs"),
         ("/icon.svg", "<svg/>"),
         ("/assets/app-1f2e.js", "script"),
     ] {

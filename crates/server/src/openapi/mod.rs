@@ -1,21 +1,29 @@
 //! The frame of the OpenAPI document; its paths come from the route list.
 
+mod complete;
+pub(crate) mod problems;
+mod schemas;
+
 use axum::body::Bytes;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{OpenApi as OpenApiDocument, Ref};
 use utoipa::{Modify, OpenApi, ToResponse};
 
 use crate::api::{LobbySnapshot, RemovedStream};
 use crate::problem::ProblemDocument;
+
+use self::schemas::{LiveKitParticipant, LiveKitRoom, LiveKitTrack, LiveKitWebhook};
 
 /// Everything in the document that is no path.
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Livestream Orchestrator",
-        description = "Streams on LiveKit: who may do what, the state of every stream, and every change live over SSE.",
+        description = "Streams on LiveKit: who may do what, the state of every stream, and every change live over SSE.\n\n\
+            Bodies are JSON; times are ISO 8601 in UTC with milliseconds. Every answer has an `X-Request-Id`, and a \
+            caller's own is taken over. Problems are `application/problem+json` (RFC 9457): `code` is for programs, \
+            `detail` for people. A 503 says in `Retry-After` when to try again. Clients ignore members they do not know.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     tags(
@@ -26,8 +34,10 @@ use crate::problem::ProblemDocument;
         (name = "operations", description = "Health and metrics")
     ),
     components(
-        schemas(LobbySnapshot<'static>, RemovedStream<'static>, ProblemDocument<'static>),
-        responses(Invalid, Unauthorized, Forbidden, NotFound, Conflict, ChangedMeanwhile, TooLarge, TooMany, Unavailable)
+        schemas(LobbySnapshot<'static>, RemovedStream<'static>, ProblemDocument<'static>, LiveKitWebhook, LiveKitRoom,
+            LiveKitParticipant, LiveKitTrack),
+        responses(Invalid, Unauthorized, Forbidden, NotFound, Conflict, ChangedMeanwhile, TooLarge, TooMany, Unavailable,
+            Other)
     ),
     modifiers(&Credentials)
 )]
@@ -101,19 +111,14 @@ problem_response! {
     Unavailable, "Store or LiveKit away, or shutting down; with `Retry-After`"
 }
 
-/// Says what the layers around the routes answer, for all of them at once.
-pub(crate) fn complete(document: &mut OpenApiDocument) {
-    for (path, item) in &mut document.paths.paths {
-        let watching = path.starts_with("/sse/");
-        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
-        for operation in operations.into_iter().flatten() {
-            let responses = &mut operation.responses.responses;
-            // Whoever may fail to prove itself may fail too often.
-            if watching || responses.contains_key("401") {
-                responses.entry("429".to_owned()).or_insert_with(|| Ref::from_response_name("TooMany").into());
-            }
-        }
-    }
+problem_response! {
+    /// Whatever else
+    Other, "Problems that every address shares"
+}
+
+/// The whole document: the paths of the route list, and what makes them a reference.
+pub(crate) fn complete(paths: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    complete::complete(paths)
 }
 
 /// Answers with the document, which was written once.
