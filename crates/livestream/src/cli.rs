@@ -15,11 +15,14 @@ use crate::doctor::{self, DoctorArgs};
 /// The version, and the commit it was built from where that is known.
 const VERSION: &str = env!("LIVESTREAM_VERSION");
 
+const LAN: &str = "lan";
+
 const HELP: &str = "\
 Examples:
   livestream                             serve on http://127.0.0.1:3000, with a media server of its own
   LIVEKIT_HOST=ws://127.0.0.1:7880 LIVEKIT_API_KEY=… LIVEKIT_API_SECRET=… REDIS_URL=redis://127.0.0.1 livestream
                                          serve on an existing LiveKit and Redis
+  livestream --lan                       the same for phones and others on this network, by HTTPS, with a key
   livestream doctor                      check that all it needs is there, and say what to do
   livestream streams create gold         on the server that runs here, or at LIVESTREAM_URL
   livestream streams watch               all its streams, live
@@ -38,7 +41,10 @@ Exit codes:
 #[derive(Debug)]
 pub(crate) enum Action {
     /// Run the orchestrator.
-    Serve,
+    Serve {
+        /// Show it around on the local network.
+        lan: bool,
+    },
     /// Run the embedded media server alone.
     ServeMedia,
     /// Put a load on a server of this machine.
@@ -96,8 +102,11 @@ fn action(matches: &ArgMatches) -> Action {
         Some(("bench", _)) => Action::Bench,
         Some(("keys", _)) => Action::NewKey,
         Some(("doctor", inner)) => Action::Doctor(doctor::args(inner)),
-        Some((name, inner)) => client::order(name, inner).map_or(Action::Serve, Action::Client),
-        None => Action::Serve,
+        Some(("serve", inner)) => Action::Serve { lan: inner.get_flag(LAN) || matches.get_flag(LAN) },
+        Some((name, inner)) => {
+            client::order(name, inner).map_or(Action::Serve { lan: matches.get_flag(LAN) }, Action::Client)
+        }
+        None => Action::Serve { lan: matches.get_flag(LAN) },
     }
 }
 
@@ -148,7 +157,7 @@ fn file_of(matches: &ArgMatches, outer: Option<PathBuf>) -> Option<PathBuf> {
 }
 
 fn command() -> Command {
-    let serve = Command::new("serve").about("Serves; the same as no command at all");
+    let serve = Command::new("serve").about("Serves; the same as no command at all").arg(lan());
     let config = Command::new("config")
         .about("Prints the effective configuration, the source of each value, and no secret")
         .arg(
@@ -160,6 +169,7 @@ fn command() -> Command {
         .version(VERSION)
         .about("Livestreams on LiveKit: who may do what, and the true state of every stream, live.")
         .after_help(HELP)
+        .arg(lan())
         .subcommands([serve, media, config, doctor::command()].map(with_settings))
         .subcommands(client::commands())
         .subcommand(keys())
@@ -170,6 +180,12 @@ fn command() -> Command {
 fn with_hidden_settings(command: Command) -> Command {
     let hidden = manual::settings().into_iter().map(|setting| flag(setting).hide(true));
     command.arg(file()).args(hidden).mut_subcommands(with_hidden_settings)
+}
+
+fn lan() -> Arg {
+    Arg::new(LAN).long(LAN).action(ArgAction::SetTrue).help(
+        "Shows it around on the local network: HTTPS on its addresses, with a certificate and a key made in DATA_DIR",
+    )
 }
 
 /// The flags of a command that reads the configuration.
@@ -217,8 +233,11 @@ mod tests {
         let cli = parsed("livestream --port 1 config --redis-prefix x").unwrap();
         assert!(matches!(cli.action, Action::ShowConfig));
         assert_eq!((cli.flags["port"].as_str(), cli.flags["redis_prefix"].as_str()), ("1", "x"));
-        assert!(matches!(parsed("livestream").unwrap().action, Action::Serve));
-        assert!(matches!(parsed("livestream serve").unwrap().action, Action::Serve));
+        assert!(matches!(parsed("livestream").unwrap().action, Action::Serve { lan: false }));
+        assert!(matches!(parsed("livestream serve").unwrap().action, Action::Serve { lan: false }));
+        for line in ["livestream --lan", "livestream serve --lan", "livestream --lan serve"] {
+            assert!(matches!(parsed(line).unwrap().action, Action::Serve { lan: true }), "{line}");
+        }
         assert!(matches!(parsed("livestream media").unwrap().action, Action::ServeMedia));
         assert!(matches!(parsed("livestream config --defaults").unwrap().action, Action::ShowDefaults));
         assert!(matches!(parsed("livestream doctor --port 1").unwrap().action, Action::Doctor(_)));

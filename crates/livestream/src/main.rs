@@ -7,6 +7,7 @@ mod client;
 mod config;
 mod doctor;
 mod keys;
+mod lan;
 mod logs;
 mod media;
 mod pages;
@@ -14,11 +15,13 @@ mod serve;
 mod signals;
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use cli::{Action, Cli};
 use client::{ClientError, Order};
 use config::{Config, ConfigError, Loaded};
+use lan::{Chosen, Lan};
 
 /// The program was told something that can't work: nothing was started, and starting again does not help.
 const EXIT_CONFIG: u8 = 2;
@@ -62,6 +65,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         return print(&keys::new_key(name, *scope)).map_err(Failure::Run);
     }
     let action = match cli.action {
+        Action::Serve { lan: true } => return show_around(cli),
         Action::ShowDefaults => return print(config::manual::TEXT).map_err(Failure::Run),
         Action::Client(order) => return ask(order),
         action => action,
@@ -73,8 +77,20 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Action::Bench => bench(cli.bench.as_ref(), &config()?),
         Action::ServeMedia => serve_media(&config()?),
         Action::Doctor(args) => examine(&config()?, &args),
-        Action::Serve | Action::ShowDefaults | Action::NewKey | Action::Client(_) => serve(&config()?),
+        Action::Serve { .. } | Action::ShowDefaults | Action::NewKey | Action::Client(_) => serve(&config()?, None),
     }
+}
+
+/// Serves on the local network, with whatever of the settings was not said made for it.
+fn show_around(cli: Cli) -> Result<(), Failure> {
+    let Cli { mut flags, file, .. } = cli;
+    let said = config::load(flags.clone(), file.as_deref()).map_err(Failure::Config)?;
+    let chosen = Chosen { keys: said.text("api_keys"), auth: said.text("auth") };
+    let data_dir = Path::new(said.text("data_dir").unwrap_or_default());
+    let lan = Lan::prepare(data_dir, chosen).map_err(Failure::Run)?;
+    lan.fill(&mut flags, chosen);
+    let loaded = config::load(flags, file.as_deref()).map_err(Failure::Config)?;
+    serve(&loaded.config().map_err(Failure::Config)?, Some(&lan))
 }
 
 fn ask(order: Order) -> Result<(), Failure> {
@@ -98,9 +114,10 @@ fn show(loaded: &Loaded) -> Result<(), Failure> {
     loaded.config().map(drop).map_err(Failure::Config)
 }
 
-fn serve(config: &Config) -> Result<(), Failure> {
+fn serve(config: &Config, lan: Option<&Lan>) -> Result<(), Failure> {
     logs::start(&config.log);
-    serve::run(config).map_err(Failure::Run)
+    let greet = |port| lan.map_or(Ok(()), |lan| print(&lan.invitation(port)));
+    serve::run(config, greet).map_err(Failure::Run)
 }
 
 fn serve_media(config: &Config) -> Result<(), Failure> {

@@ -1,21 +1,23 @@
 //! Serving: the parts are put together, run until a signal, and are taken apart in order.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use axum::Router;
 use hub::{Hub, HubSettings};
 use orchestrator::{JobSettings, MediaSide, Orchestrator, Parts};
 use rooms::{Tokens, WebhookVerifier};
 use sd_notify::NotifyState;
-use server::{AppState, Auth, KeyRing, MediaUrl, ServerConfig, SseEncoder};
+use server::{AppState, Auth, KeyRing, MediaUrl, ServerConfig, SseEncoder, Tls};
 use store::{Durability, EmbeddedStore, ErrorKind, RedisConfig, RedisStore, Store};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::config::{Config, LiveKit, StoreChoice};
+use crate::config::{Config, LiveKit, StoreChoice, TlsFiles};
 use crate::keys::KeysFile;
 use crate::media::EmbeddedMedia;
 use crate::pages;
@@ -28,9 +30,9 @@ const BACKLOG: u32 = 4096;
 /// What a request may take in the store, besides one call to LiveKit.
 const FOR_THE_STORE: Duration = Duration::from_millis(450);
 
-/// Runs until a signal.
-pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
-    runtime()?.block_on(serve(config))
+/// Runs until a signal. `greet` is told the port once it is open.
+pub(crate) fn run(config: &Config, greet: impl FnOnce(u16) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    runtime()?.block_on(serve(config, greet))
 }
 
 /// Runs the media server alone, until a signal.
@@ -51,13 +53,15 @@ fn raise_file_limit() {
     }
 }
 
-async fn serve(config: &Config) -> anyhow::Result<()> {
+async fn serve(config: &Config, greet: impl FnOnce(u16) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let signals = Signals::listen().context("can't listen to signals")?;
     let recorder = server::install_metrics();
+    let tls = config.api.tls.as_ref().map(load_tls).transpose()?;
     // The port comes first: a second instance started by mistake must not touch the store.
     let listener = bind(config.api.listen)?;
     let address = listener.local_addr()?;
-    let media = media(config, address).await?;
+    let webhooks = Webhooks::bind(address, config).await?;
+    let media = media(config, address.ip(), webhooks.address).await?;
     let (livekit, side) = match (&media, &config.livekit) {
         (Some(media), _) => (media.livekit().clone(), media.side()),
         (None, Some(livekit)) => (livekit.clone(), MediaSide::External),
@@ -68,11 +72,15 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let orchestrator = Orchestrator::start(parts(config, &livekit, side, store.clone())?).await?;
     let hub = Hub::new(store.clone(), Arc::new(SseEncoder), HubSettings::default());
     let stop = CancellationToken::new();
-    let config = server_config(config, &livekit, media.is_some(), auth(config, keys_file, &stop));
+    let scheme = config.api.scheme();
+    let auth = auth(config, keys_file, &stop);
+    let config = server_config(config, &livekit, media.is_some(), auth, tls);
     let limit = config.shutdown_timeout;
     let state = AppState::new(orchestrator.clone(), hub.clone(), config, pages::embedded(), recorder);
     let app = server::app(state.clone(), media.as_ref().map(EmbeddedMedia::router));
-    tracing::info!(url = format!("http://{address}"), "listening");
+    let _webhooks = webhooks.serve(server::webhook_app(state.clone()));
+    tracing::info!(url = format!("{scheme}://{address}"), "listening");
+    greet(address.port())?;
     tell_systemd(NotifyState::Ready);
 
     let on_signal = tokio::spawn(stop_on(signals, stop.clone()));
@@ -97,10 +105,43 @@ async fn wind_down(orchestrator: Orchestrator, media: Option<EmbeddedMedia>, lim
 }
 
 /// The embedded media server, unless there is a LiveKit.
-async fn media(config: &Config, api: SocketAddr) -> anyhow::Result<Option<EmbeddedMedia>> {
+async fn media(config: &Config, host: IpAddr, webhooks: SocketAddr) -> anyhow::Result<Option<EmbeddedMedia>> {
     match config.livekit {
         Some(_) => Ok(None),
-        None => EmbeddedMedia::start(&config.embedded, api.ip(), Some(api)).await.map(Some),
+        None => EmbeddedMedia::start(&config.embedded, host, Some(webhooks)).await.map(Some),
+    }
+}
+
+fn load_tls(files: &TlsFiles) -> anyhow::Result<Tls> {
+    Tls::load(&files.certificate, &files.key).context("TLS_CERT and TLS_KEY can't be used")
+}
+
+/// Where the embedded media server's webhooks come in.
+struct Webhooks {
+    address: SocketAddr,
+    /// Besides `PORT`.
+    listener: Option<TcpListener>,
+}
+
+impl Webhooks {
+    /// `PORT` itself, unless that speaks HTTPS: the media server is a client that does not know our certificate.
+    async fn bind(api: SocketAddr, config: &Config) -> anyhow::Result<Self> {
+        if config.api.tls.is_none() || config.livekit.is_some() {
+            return Ok(Self { address: api, listener: None });
+        }
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port is free on the loopback address")?;
+        Ok(Self { address: listener.local_addr()?, listener: Some(listener) })
+    }
+
+    /// Until the answer is dropped.
+    fn serve(self, router: Router) -> Option<AbortOnDropHandle<()>> {
+        let listener = self.listener?;
+        Some(AbortOnDropHandle::new(tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, router).await {
+                tracing::error!(%error, "the listener for the embedded media server's webhooks has ended");
+            }
+        })))
     }
 }
 
@@ -238,7 +279,7 @@ fn auth(config: &Config, file: Option<KeysFile>, stop: &CancellationToken) -> Au
     }
 }
 
-fn server_config(config: &Config, livekit: &LiveKit, embedded: bool, auth: Auth) -> ServerConfig {
+fn server_config(config: &Config, livekit: &LiveKit, embedded: bool, auth: Auth, tls: Option<Tls>) -> ServerConfig {
     let api = &config.api;
     let public = livekit.public_url.as_ref().map(rooms::LiveKitHost::ws_url);
     ServerConfig {
@@ -255,6 +296,7 @@ fn server_config(config: &Config, livekit: &LiveKit, embedded: bool, auth: Auth)
         write_timeout: api.sse_write_timeout,
         answer_within: answer_within(config.media.timeout),
         shutdown_timeout: api.shutdown_timeout,
+        tls,
         ..ServerConfig::default()
     }
 }

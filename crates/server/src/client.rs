@@ -16,6 +16,10 @@ use crate::problem::Problem;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerAddr(pub IpAddr);
 
+/// The connection is encrypted; put into each request of such a one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Secure;
+
 /// What of a request tells who sent it and whom it was meant for.
 #[derive(Clone, Copy)]
 pub(crate) struct Call<'a> {
@@ -76,7 +80,7 @@ pub(crate) fn media_url(config: &ServerConfig, call: Call<'_>) -> Result<String,
 /// Whether the client reached us, or the proxy before us, over TLS.
 fn is_secure(config: &ServerConfig, call: Call<'_>) -> bool {
     let forwarded = forwarded(config, call, "x-forwarded-proto");
-    forwarded.map_or(call.uri.scheme_str() == Some("https"), |proto| {
+    forwarded.map_or(call.extensions.get::<Secure>().is_some(), |proto| {
         proto.eq_ignore_ascii_case("https") || proto.eq_ignore_ascii_case("wss")
     })
 }

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use crate::keys::KeyRing;
 use crate::limits::RateLimits;
+use crate::serve::Tls;
 
 /// How the server behaves. Every field has a working default in [`ServerConfig::default`].
 #[derive(Debug, Clone)]
@@ -45,6 +46,8 @@ pub struct ServerConfig {
     pub webhook_limit: usize,
     /// From the signal to the end of [`serve`](crate::serve), in all.
     pub shutdown_timeout: Duration,
+    /// Certificate and key to serve HTTPS with; `None`: HTTP.
+    pub tls: Option<Tls>,
 }
 
 impl Default for ServerConfig {
@@ -66,6 +69,7 @@ impl Default for ServerConfig {
             body_limit: 64 * 1024,
             webhook_limit: 1024 * 1024,
             shutdown_timeout: Duration::from_secs(10),
+            tls: None,
         }
     }
 }

@@ -9,7 +9,7 @@ use axum::http::header::{
 use axum::http::{HeaderName, Method};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tower::ServiceBuilder;
 use tower::util::option_layer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -98,6 +98,15 @@ pub fn app(state: AppState, extra: Option<Router>) -> Router {
         Some(extra) => own.merge(extra.layer(middleware::from_fn_with_state(state, guard_signalling))),
         None => own,
     }
+}
+
+/// The webhook alone, for an embedded media server that can't come in by HTTPS: it does not know our certificate.
+pub fn webhook_app(state: AppState) -> Router {
+    Router::new()
+        .route("/webhook", post(webhook::receive_webhook))
+        .fallback(fallback::not_found)
+        .layer(EdgeLayer(state.clone()))
+        .with_state(state)
 }
 
 fn cors(config: &ServerConfig) -> Option<CorsLayer> {

@@ -33,7 +33,9 @@ pub struct Livestream {
     binary: PathBuf,
     environment: Vec<(String, String)>,
     wrapper: Vec<String>,
+    arguments: Vec<String>,
     port: u16,
+    scheme: &'static str,
     folder: TempDir,
     client: Client,
 }
@@ -48,11 +50,22 @@ impl Livestream {
             binary: PathBuf::from(binary),
             environment: Vec::new(),
             wrapper: Vec::new(),
+            arguments: Vec::new(),
             port: free_tcp_port(),
+            scheme: "http",
             folder: tempfile::tempdir().expect("a temporary folder"),
             // A pooled connection could belong to a process that has been killed since.
             client: Client::builder().pool_max_idle_per_host(0).build().expect("a client"),
         }
+    }
+
+    /// It will serve HTTPS; `certificates` (PEM) are trusted by the requests made here.
+    #[must_use]
+    pub fn by_https(mut self, certificates: &[u8]) -> Self {
+        let trusted = reqwest::Certificate::from_pem_bundle(certificates).expect("certificates");
+        self.client = Client::builder().pool_max_idle_per_host(0).tls_certs_only(trusted).build().expect("a client");
+        self.scheme = "https";
+        self
     }
 
     /// Sets a variable of its environment, from the next start on.
@@ -73,6 +86,19 @@ impl Livestream {
         self.wrapper = words.iter().map(|&word| word.to_owned()).collect();
     }
 
+    /// What it is started with.
+    #[must_use]
+    pub fn arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments = arguments.iter().map(|&one| one.to_owned()).collect();
+        self
+    }
+
+    /// Starts it without waiting for anything.
+    pub fn launch(&mut self) {
+        let arguments: Vec<_> = self.arguments.iter().map(String::as_str).collect();
+        self.process = Some(ServerProcess::spawn(&mut self.command(&arguments), &self.log_file()));
+    }
+
     /// Starts it and waits until it is ready.
     #[must_use]
     pub async fn started(mut self) -> Self {
@@ -83,7 +109,7 @@ impl Livestream {
     /// Starts it and waits until it is ready; gives the time that took.
     pub async fn start(&mut self) -> Duration {
         let begun = Instant::now();
-        self.process = Some(ServerProcess::spawn(&mut self.command(&[]), &self.log_file()));
+        self.launch();
         let deadline = begun + READY_WITHIN;
         while !self.is_ready().await {
             let ended = self.process.as_mut().is_none_or(ServerProcess::has_ended);
@@ -100,9 +126,9 @@ impl Livestream {
         (output.status.code(), String::from_utf8_lossy(&text).into_owned())
     }
 
-    /// `http://127.0.0.1:<port>`, with `path` behind it.
+    /// `http://127.0.0.1:<port>` (or `https`), with `path` behind it.
     pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+        format!("{}://127.0.0.1:{}{path}", self.scheme, self.port)
     }
 
     /// Its port on 127.0.0.1.

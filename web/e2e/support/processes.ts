@@ -38,8 +38,8 @@ export class Server {
     private readonly args: string[],
     private readonly env: Record<string, string>,
     private readonly folder: string,
-    /** Answers 200 when the server is ready. */
-    private readonly ready: string,
+    /** Answers 200 when the server is ready; or asks itself. */
+    private readonly ready: string | (() => Promise<boolean>),
     private readonly log: string,
   ) {}
 
@@ -51,10 +51,13 @@ export class Server {
     closeSync(log);
     for (const deadline = Date.now() + 15_000; Date.now() < deadline; await sleep(50)) {
       if (this.#child.exitCode !== null) throw new Error(`${this.command} ended by itself; see ${this.log}`);
-      const answer = await fetch(this.ready).catch(() => null);
-      if (answer?.ok === true) return;
+      if (await this.#isReady().catch(() => false)) return;
     }
     throw new Error(`${this.command} did not get ready; see ${this.log}`);
+  }
+
+  async #isReady(): Promise<boolean> {
+    return typeof this.ready === 'string' ? (await fetch(this.ready)).ok : this.ready();
   }
 
   /** Sends signals, a moment apart, and waits for the end; what does not end is killed. */

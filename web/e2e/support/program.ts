@@ -95,7 +95,8 @@ logging:
   };
 }
 
-function binary(): string {
+/** The program under test. */
+export function binary(): string {
   const named = process.env.LIVESTREAM_BIN;
   const builds = ['target/release/livestream', 'target/debug/livestream'].map((path) => join(ROOT, path));
   const found = named ?? builds.find(existsSync);

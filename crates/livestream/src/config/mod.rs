@@ -56,6 +56,8 @@ pub(crate) struct Config {
 pub(crate) struct Api {
     /// Where pages, API and SSE are served.
     pub(crate) listen: SocketAddr,
+    /// What to serve HTTPS with; `None`: HTTP.
+    pub(crate) tls: Option<TlsFiles>,
     /// Origins whose pages may call; `None`: not said.
     pub(crate) cors_origins: Option<Vec<String>>,
     /// Keys of callers; `None`: every caller may do everything. None of them, where they stand in a file.
@@ -82,6 +84,22 @@ pub(crate) struct Api {
     pub(crate) embed_ancestors: Vec<String>,
     /// Longest time from the signal to the end.
     pub(crate) shutdown_timeout: Duration,
+}
+
+/// Where certificate and key are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TlsFiles {
+    /// PEM, with those that vouch for it.
+    pub(crate) certificate: PathBuf,
+    /// PEM.
+    pub(crate) key: PathBuf,
+}
+
+impl Api {
+    /// What callers' addresses begin with.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
 }
 
 /// A LiveKit server.
@@ -180,6 +198,11 @@ impl Loaded {
     /// The values as a TOML file, each with its source, secrets masked.
     pub(crate) fn show(&self) -> String {
         show::show(&self.settings, &self.values)
+    }
+
+    /// The text of a setting, if it has one.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.values.get(name)?.text.as_deref()
     }
 
     /// The configuration, or everything that is wrong with it.

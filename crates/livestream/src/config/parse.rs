@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -19,6 +20,12 @@ pub(crate) type Parsed<T> = Result<T, String>;
 /// Any text.
 pub(crate) fn text(text: &str) -> Parsed<String> {
     Ok(text.to_owned())
+}
+
+/// A file that is there.
+pub(crate) fn file(text: &str) -> Parsed<PathBuf> {
+    let path = PathBuf::from(text);
+    if path.is_file() { Ok(path) } else { Err("must be a file that is there".to_owned()) }
 }
 
 /// An address to listen on.

@@ -10,7 +10,7 @@ use server::{ApiKey, RateLimits};
 use super::parse::{self, Parsed};
 use super::show::masked;
 use super::sources::Values;
-use super::{Api, Config, ConfigError, Embedded, LiveKit, Log, LogFormat, Media, StoreChoice};
+use super::{Api, Config, ConfigError, Embedded, LiveKit, Log, LogFormat, Media, StoreChoice, TlsFiles};
 
 /// Who decides whether callers need keys.
 #[derive(Debug, Clone, Copy)]
@@ -87,6 +87,7 @@ fn config(reader: &mut Reader<'_>) -> Option<Config> {
 
 fn api(reader: &mut Reader<'_>) -> Option<Api> {
     let (host, port) = (reader.required("host", parse::host), reader.required("port", parse::port));
+    let tls = tls(reader);
     let cors_origins = reader.optional("cors_origins", parse::origins);
     let keys_file = reader.optional("api_keys_file", |text| Ok(PathBuf::from(text)));
     let keys = keys(reader, keys_file.as_ref().is_some_and(Option::is_some));
@@ -101,6 +102,7 @@ fn api(reader: &mut Reader<'_>) -> Option<Api> {
     let shutdown_timeout = reader.required("shutdown_timeout", parse::seconds);
     Some(Api {
         listen: SocketAddr::new(host?, port?),
+        tls: tls?,
         cors_origins: cors_origins?,
         loopback_only: keys.as_ref()?.is_none() && !is_auth_said(reader),
         keys: keys?,
@@ -128,6 +130,21 @@ fn limits(reader: &mut Reader<'_>) -> Option<RateLimits> {
 /// Whether `AUTH` is set by anybody.
 fn is_auth_said(reader: &Reader<'_>) -> bool {
     reader.values.get("auth").is_some_and(|value| value.text.is_some())
+}
+
+/// One is nothing without the other.
+fn tls(reader: &mut Reader<'_>) -> Option<Option<TlsFiles>> {
+    let certificate = reader.optional("tls_cert", parse::file);
+    let key = reader.optional("tls_key", parse::file);
+    match (certificate?, key?) {
+        (Some(certificate), Some(key)) => Some(Some(TlsFiles { certificate, key })),
+        (None, None) => Some(None),
+        (certificate, _) => {
+            let (given, missing) = if certificate.is_some() { ("CERT", "KEY") } else { ("KEY", "CERT") };
+            reader.problems.push(format!("TLS_{given} needs TLS_{missing} too"));
+            None
+        }
+    }
 }
 
 /// `AUTH`, `API_KEYS` and `API_KEYS_FILE` together: keys imply `keys`, and an explicit `off` goes before them.

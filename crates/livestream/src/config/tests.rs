@@ -70,6 +70,17 @@ fn an_open_api_is_never_there_by_accident() {
 }
 
 #[test]
+fn https_needs_certificate_and_key() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    check_refused(&[("tls_cert", path)], "TLS_CERT needs TLS_KEY");
+    check_refused(&[("tls_key", path)], "TLS_KEY needs TLS_CERT");
+    check_refused(&[("tls_cert", path), ("tls_key", "absent.pem")], "TLS_KEY must be a file that is there");
+    assert_eq!(config(&[("tls_cert", path), ("tls_key", path)]).api.scheme(), "https");
+    assert_eq!(config(&[]).api.scheme(), "http");
+}
+
+#[test]
 fn livekit_needs_key_and_secret() {
     let host = ("livekit_host", "http://a:7880");
     check_refused(&[host], "LIVEKIT_HOST needs LIVEKIT_API_KEY");

@@ -15,7 +15,7 @@ const TAKEN: &str = "end the other program, or set";
 /// Looks at all ports; gives the address of a server of ours that runs on `PORT`.
 pub(super) async fn examine(config: &Config, report: &mut Report) -> anyhow::Result<Option<String>> {
     let listen = config.api.listen;
-    let running = running_at(listen, "http").await;
+    let running = running_at(listen, config.api.scheme()).await;
     report.add("port", api_port(listen, running.as_deref()))?;
     if config.livekit.is_none() {
         let tcp = SocketAddr::new(listen.ip(), config.embedded.port);

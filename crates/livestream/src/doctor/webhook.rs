@@ -116,12 +116,16 @@ async fn listen(
                 None => Err(Finding::skipped(format!("{base}/metrics does not answer this key; see --key"))),
             }
         }
+        None if config.api.tls.is_some() => {
+            Err(Finding::skipped("not looked at: with TLS_CERT a server has to run on PORT to hear of them"))
+        }
         None => own_ear(livekit, config.api.listen)
             .await
             .map_err(|error| Finding::skipped(format!("PORT can't be listened on to wait for them: {error}"))),
     }
 }
 
+/// Over plain HTTP; a LiveKit that sends to HTTPS is heard by a running server only.
 async fn own_ear(livekit: &LiveKit, address: SocketAddr) -> std::io::Result<Ear> {
     let listener = TcpListener::bind(address).await?;
     let (sender, receiver) = mpsc::channel(WAITING);

@@ -15,6 +15,7 @@ mod nginx;
 mod redis_outage;
 mod resume;
 mod shutdown;
+mod tls;
 mod two_instances;
 mod webhooks_off;
 mod world;

@@ -3,9 +3,10 @@
 mod handover;
 mod io;
 mod seat;
+mod tls;
 
 use std::convert::Infallible;
-use std::future::pending;
+use std::future::{Ready, pending, ready};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,24 +14,29 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::header::{HOST, LOCATION};
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderValue, Request, StatusCode};
 use axum::response::Response;
 use hub::SocketSettings;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, interval, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use crate::client::PeerAddr;
+use crate::client::{PeerAddr, Secure};
 use crate::state::AppState;
 
 use self::handover::{Answer, Desk};
 use self::io::GuardedStream;
 use self::seat::Seat;
+
+pub use self::tls::{Tls, TlsError};
 
 /// Most bytes of a request's head: LiveKit's join request travels in the URL.
 const MAX_HEAD: usize = 128 * 1024;
@@ -40,6 +46,10 @@ const UNSENT: u32 = 16 * 1024;
 const AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(100);
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// A client that does not finish its handshake within this is let go.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// The first byte of a TLS connection (RFC 8446, 5.1); of an HTTP request it is a letter.
+const TLS_HANDSHAKE: u8 = 22;
 
 /// Serves `router` on `listener` until `shutdown`, then ends in order, within
 /// `shutdown_timeout` in all: `/readyz` and whatever is new are 503; event
@@ -54,7 +64,7 @@ pub async fn serve(
 ) {
     let mut server = Server::new(router, &state);
     open_sockets(&state);
-    let upkeep = keep_metrics(&state);
+    let upkeep = upkeep(&state);
     tokio::pin!(upkeep);
     {
         let accepting = server.accept_until(&listener, pending());
@@ -99,6 +109,14 @@ async fn wind_down(state: &AppState, limit: Duration, deadline: Instant, before_
     }
 }
 
+/// What has to be looked after while serving; it never ends.
+async fn upkeep(state: &AppState) {
+    match &state.config.tls {
+        Some(tls) => tokio::join!(keep_metrics(state), tls.keep_current()).0,
+        None => keep_metrics(state).await,
+    }
+}
+
 /// Histograms keep every sample until somebody looks; this looks.
 async fn keep_metrics(state: &AppState) {
     let mut ticks = interval(METRICS_UPKEEP);
@@ -125,7 +143,10 @@ impl Server {
             .timer(TokioTimer::new())
             .header_read_timeout(state.config.read_timeout)
             .max_buf_size(MAX_HEAD);
-        connections.http2().timer(TokioTimer::new()).enable_connect_protocol();
+        connections.http2().timer(TokioTimer::new());
+        if state.config.tls.is_none() {
+            connections.http2().enable_connect_protocol();
+        }
         Self {
             router,
             connections,
@@ -156,15 +177,17 @@ impl Server {
 
     fn start(&self, stream: TcpStream, peer: SocketAddr) {
         set_options(&stream);
-        let seat = Arc::new(Seat::new(stream));
-        let io = TokioIo::new(GuardedStream::new(Arc::clone(&seat), self.state.config.write_timeout));
-        let peer = PeerAddr(peer.ip().to_canonical());
-        let service = Connection { router: self.router.clone(), state: self.state.clone(), seat, peer };
-        let connection = self.connections.serve_connection_with_upgrades(io, service).into_owned();
-        let connection = self.graceful.watch(connection);
+        let task = Task {
+            connections: self.connections.clone(),
+            watcher: self.graceful.watcher(),
+            router: self.router.clone(),
+            state: self.state.clone(),
+            stream,
+            peer: PeerAddr(peer.ip().to_canonical()),
+        };
         let cut = self.cut.clone();
         tokio::spawn(async move {
-            if let Some(Err(error)) = cut.run_until_cancelled(connection).await {
+            if let Some(Err(error)) = cut.run_until_cancelled(task.run()).await {
                 tracing::trace!(error, "a connection ended early");
             }
         });
@@ -177,6 +200,78 @@ impl Server {
             () = sleep_until(deadline) => tracing::warn!("connections were still open at shutdown and are cut"),
         }
         self.cut.cancel();
+    }
+}
+
+/// One connection, from its acceptance to its end.
+struct Task {
+    connections: Builder<TokioExecutor>,
+    watcher: Watcher,
+    router: Router,
+    state: AppState,
+    stream: TcpStream,
+    peer: PeerAddr,
+}
+
+type ConnectionError = Box<dyn std::error::Error + Send + Sync>;
+
+impl Task {
+    async fn run(self) -> Result<(), ConnectionError> {
+        let Self { connections, watcher, router, state, stream, peer } = self;
+        let limit = state.config.write_timeout;
+        let Some(tls) = state.config.tls.clone() else {
+            let seat = Arc::new(Seat::new(stream));
+            let io = GuardedStream::new(Arc::clone(&seat), limit);
+            return talk(&connections, watcher, io, Connection { router, state, seat: Some(seat), peer }).await;
+        };
+        let deadline = Instant::now() + HANDSHAKE;
+        let mut first = [0];
+        let peeked = timeout_at(deadline, stream.peek(&mut first)).await??;
+        let io = GuardedStream::new(Arc::new(Seat::new(stream)), limit);
+        if peeked == 1 && first[0] != TLS_HANDSHAKE {
+            return talk(&connections, watcher, io, Elsewhere).await;
+        }
+        let io = timeout_at(deadline, tls.accept(io)).await??;
+        talk(&connections, watcher, io, Connection { router, state, seat: None, peer }).await
+    }
+}
+
+/// Answers requests until the other side, or shutdown, ends it.
+async fn talk<I, S>(
+    connections: &Builder<TokioExecutor>,
+    watcher: Watcher,
+    stream: I,
+    service: S,
+) -> Result<(), ConnectionError>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: hyper::service::Service<Request<Incoming>, Response = Response, Error = Infallible> + Send + 'static,
+    S::Future: Send + 'static,
+{
+    let connection = connections.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+    watcher.watch(connection).await
+}
+
+/// Whoever speaks HTTP where HTTPS is spoken is told so: people type addresses without a scheme.
+struct Elsewhere;
+
+impl hyper::service::Service<Request<Incoming>> for Elsewhere {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Ready<Result<Response, Infallible>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+        let mut response = Response::new(Body::empty());
+        match HeaderValue::try_from(format!("https://{host}{path}")) {
+            Ok(location) if !host.is_empty() => {
+                *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+                response.headers_mut().insert(LOCATION, location);
+            }
+            _ => *response.status_mut() = StatusCode::BAD_REQUEST,
+        }
+        ready(Ok(response))
     }
 }
 
@@ -203,7 +298,8 @@ fn limit_unsent(_: &socket2::SockRef<'_>) -> std::io::Result<()> {
 struct Connection {
     router: Router,
     state: AppState,
-    seat: Arc<Seat>,
+    /// The socket, which may be handed over; `None` over TLS: nobody else knows the session's keys.
+    seat: Option<Arc<Seat>>,
     peer: PeerAddr,
 }
 
@@ -213,9 +309,12 @@ impl hyper::service::Service<Request<Incoming>> for Connection {
     type Future = Answer;
 
     fn call(&self, request: Request<Incoming>) -> Answer {
-        let desk = Desk::for_request(&self.seat, &self.state, &request);
+        let desk = self.seat.as_ref().and_then(|seat| Desk::for_request(seat, &self.state, &request));
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(self.peer);
+        if self.seat.is_none() {
+            request.extensions_mut().insert(Secure);
+        }
         // A router is always ready, and a clone of it a counter.
         Answer::new(self.router.clone().call(request), desk)
     }
