@@ -105,7 +105,10 @@ impl Picture for OneStream {
         }
         lines.extend(self.changes.iter().take(room).map(|(at, what)| {
             let time = at.strftime("%H:%M:%SZ").to_string();
-            format!("{}  {}", styled(&time, DIM), shortened(&clean(what), width.saturating_sub(time.len() + 2)))
+            match width.checked_sub(time.len() + 2).filter(|left| *left > 3) {
+                Some(left) => format!("{}  {}", styled(&time, DIM), shortened(&clean(what), left)),
+                None => shortened(&clean(what), width),
+            }
         }));
         lines
     }
