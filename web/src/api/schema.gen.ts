@@ -1198,12 +1198,23 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "fromFile": true,
+                     *         "lastUsedAt": "2026-11-23T10:18:21.951Z",
+                     *         "name": "backend",
+                     *         "scope": "admin"
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["KeyEntry"][];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             429: components["responses"]["TooMany"];
+            default: components["responses"]["Other"];
         };
     };
     get_metrics: {
@@ -1676,6 +1687,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "identity": "mallory",
+                     *         "reason": "spam",
+                     *         "since": "2026-11-23T10:20:00.000Z",
+                     *         "until": "2026-11-24T10:20:00.000Z"
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["BannedPerson"][];
                 };
             };
@@ -1684,6 +1705,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
+            default: components["responses"]["Other"];
         };
     };
     create_ban: {
@@ -1698,6 +1720,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "identity": "mallory",
+                 *       "reason": "spam",
+                 *       "until": "2026-11-24T10:20:00.000Z"
+                 *     }
+                 */
                 "application/json": components["schemas"]["BanBody"];
             };
         };
@@ -1708,6 +1737,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "identity": "mallory",
+                     *       "reason": "spam",
+                     *       "since": "2026-11-23T10:20:00.000Z",
+                     *       "until": "2026-11-24T10:20:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["BannedPerson"];
                 };
             };
@@ -1719,6 +1756,7 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
+            default: components["responses"]["Other"];
         };
     };
     lift_ban: {
@@ -1747,6 +1785,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
+            default: components["responses"]["Other"];
         };
     };
     create_invite: {
@@ -1761,6 +1800,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "expiresIn": 86400,
+                 *       "role": "speaker"
+                 *     }
+                 */
                 "application/json": components["schemas"]["InviteBody"];
             };
         };
@@ -1771,6 +1816,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "expiresAt": "2026-11-24T10:18:21.000Z",
+                     *       "link": "/room.html?streamId=gold#invite=lsi_4ZkQ0vG2Yb8xRt",
+                     *       "role": "speaker",
+                     *       "token": "lsi_4ZkQ0vG2Yb8xRt"
+                     *     }
+                     */
                     "application/json": components["schemas"]["IssuedInvite"];
                 };
             };
@@ -1782,6 +1835,7 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
+            default: components["responses"]["Other"];
         };
     };
     join_stream: {
@@ -2152,6 +2206,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
+            default: components["responses"]["Other"];
         };
     };
     create_ticket: {
@@ -2172,6 +2227,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "expiresAt": "2026-11-23T10:19:21.000Z",
+                     *       "ticket": "lst_9QmT3cWzKp5d"
+                     *     }
+                     */
                     "application/json": components["schemas"]["IssuedTicket"];
                 };
             };
