@@ -73,7 +73,7 @@ async fn a_very_late_creator_does_not_take_anothers_reservation_for_its_own() {
     bed.livekit.hold_creates();
     let create = || {
         let orchestrator = bed.orchestrator.clone();
-        tokio::spawn(async move { orchestrator.create_stream(stream("gold"), Settings::default()).await })
+        tokio::spawn(async move { orchestrator.create_stream(stream("gold"), Settings::default(), false).await })
     };
     let reserved = || async { bed.store.load(&stream("gold"), Concern::default()).await.unwrap().head };
     let until_reserved = |wanted: bool| async move {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::{Head, Identity, Participant, ParticipantSid, RoomSid, StreamId, Timestamp};
+use domain::{Ban, Head, Identity, Participant, ParticipantSid, RoomSid, StreamId, Timestamp};
 use parking_lot::Mutex;
 use store::{
     Commit, Committed, Concern, Cursor, Fence, ListQuery, Loaded, Memo, MemoSwap, MetaKey, NoticeEvent, Page,
@@ -53,6 +53,10 @@ impl Store for LosingStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.inner.ping().await
+    }
+
+    async fn bans(&self, id: &StreamId) -> Result<Vec<(Identity, Ban)>, StoreError> {
+        self.inner.bans(id).await
     }
 
     async fn load(&self, id: &StreamId, concern: Concern<'_>) -> Result<Loaded, StoreError> {
