@@ -23,7 +23,7 @@ pub use decide::create::{
 };
 pub use decide::end::end;
 pub use decide::event::{EventContext, Verdict, apply_event};
-pub use decide::intent::{TooManyIntents, close_intent, postpone_intent, request_removal};
+pub use decide::intent::{TooManyIntents, close_intent, correct_metadata, postpone_intent, request_removal};
 pub use decide::join::{Admission, JoinRefusal, JoinRequest, OnDuplicate, Place, TooManyGrants, grant, join};
 pub use decide::observe::{Drift, DriftKind, Observation, SweepMemory, observe};
 pub use decide::settings::{RoleRefusal, SettingsPatch, SettingsRefusal, assign_role, change_settings};

@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
-use domain::{Drift, Head, Observation, ParticipantSnapshot, RoomSnapshot, StreamId, SweepMemory, adopt, observe};
+use domain::{
+    Drift, Head, Observation, ParticipantSnapshot, RoomSnapshot, StreamId, SweepMemory, adopt, correct_metadata,
+    observe,
+};
 use store::Fence;
 
 use crate::{Orchestrator, UseCaseError};
@@ -74,6 +77,25 @@ impl Orchestrator {
         }
         let bans = self.inner.store.bans(&head.id).await?.into_iter();
         Ok(bans.filter(|(_, ban)| ban.holds(now)).map(|(identity, _)| identity).collect())
+    }
+
+    /// Whoever stood still in the middle of a write of metadata may have overwritten a newer one, and died before it
+    /// could say so: what the room says is put right. Rooms without our mark are left as they are.
+    pub(crate) async fn correct_metadata(
+        &self,
+        head: &Head,
+        room: &RoomSnapshot,
+        fence: Fence,
+    ) -> Result<(), UseCaseError> {
+        let mark = self.mark(head);
+        let is_own = Some(&room.sid) == head.room.sid.as_ref() && self.own_mark(&room.metadata) == Some(mark.clone());
+        if !is_own || room.metadata == mark.metadata(&head.settings.metadata) {
+            return Ok(());
+        }
+        match correct_metadata(head, &self.inner.rules, self.now()) {
+            Some(decision) => self.commit_once(&head.id, head, &decision, Some(fence)).await.map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Listed connections we do not have because a webhook has said that they are over.

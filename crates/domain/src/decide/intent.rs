@@ -37,8 +37,14 @@ pub fn postpone_intent(head: &Head, failed: &IntentKind, rules: &Rules, now: Tim
 /// Metadata that was overtaken while it was being written may have come to LiveKit after the newer one.
 fn write_again(head: &Head, written: &IntentKind, rules: &Rules, now: Timestamp) -> Option<Decision> {
     let IntentKind::WriteMetadata { settings_version } = written else { return None };
+    if *settings_version == head.settings_version { None } else { correct_metadata(head, rules, now) }
+}
+
+/// The room's metadata is, or may be, another than it should be: it is written again. `None` while it is being
+/// written, and when the stream has ended.
+pub fn correct_metadata(head: &Head, rules: &Rules, now: Timestamp) -> Option<Decision> {
     let pending = head.intents.iter().any(|intent| matches!(intent.kind, IntentKind::WriteMetadata { .. }));
-    if *settings_version == head.settings_version || pending || !head.phase.is_active() {
+    if pending || !head.phase.is_active() {
         return None;
     }
     let mut draft = Draft::new(head, now);

@@ -184,6 +184,9 @@ async fn compare(
     memory: &mut Memory,
     fence: Fence,
 ) -> Result<Vec<Drift>, UseCaseError> {
+    if let Some(room) = room {
+        orchestrator.correct_metadata(head, room, fence).await?;
+    }
     let before = memory.streams.get(&head.id).cloned().unwrap_or_default();
     let list = room.is_some_and(|room| plan.lists(head, room));
     if room.is_some() && !list && before.is_empty() && room.map(|r| &r.sid) == head.room.sid.as_ref() {

@@ -102,6 +102,25 @@ async fn a_room_that_loses_the_race_to_be_adopted_does_not_count_as_missed() {
 }
 
 #[tokio::test]
+async fn metadata_that_was_overwritten_with_older_ones_is_put_right() {
+    let bed = Bed::with(sweeping()).await;
+    let head = bed.open("gold").await;
+    let room = RoomName::from("gold");
+    let mark = domain::Mark { deployment: bed.orchestrator.deployment().clone(), id: stream("gold"), generation: 1 };
+    let wanted = mark.metadata(&head.settings.metadata);
+    let older = mark.metadata(&serde_json::Map::from_iter([("n".to_owned(), 1.into())]));
+    bed.livekit.update_room_metadata(&room, &older).await.unwrap();
+    for _ in 0..600 {
+        let rooms = bed.livekit.find_rooms(std::slice::from_ref(&room)).await.unwrap();
+        if rooms[0].metadata == wanted {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the room goes on saying what is not so");
+}
+
+#[tokio::test]
 async fn an_orphan_is_removed_after_two_sweeps_and_rooms_of_others_never() {
     let bed = Bed::with(sweeping()).await;
     let mark = domain::Mark { deployment: bed.orchestrator.deployment().clone(), id: stream("orphan"), generation: 1 };
