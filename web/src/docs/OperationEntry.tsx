@@ -101,11 +101,14 @@ function OutcomeText({ outcome }: { outcome: Outcome }) {
           </p>
         ))}
         {body !== undefined && (
+          <p>
+            <TypeText schema={body.schema} /> <span className="muted">{body.type}</span>
+          </p>
+        )}
+        {body?.example !== undefined && (
           <details>
-            <summary>
-              <TypeText schema={body.schema} /> <span className="muted">{body.type}</span>
-            </summary>
-            {body.example !== undefined && <pre>{body.example}</pre>}
+            <summary>Example</summary>
+            <pre>{body.example}</pre>
           </details>
         )}
       </dd>
