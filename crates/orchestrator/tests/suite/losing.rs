@@ -123,10 +123,6 @@ impl Store for LosingStore {
         self.inner.swap_meta(key, expected, value).await
     }
 
-    async fn bans(&self, id: &StreamId) -> Result<Vec<(Identity, Ban)>, StoreError> {
-        self.inner.bans(id).await
-    }
-
     async fn memo(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         self.inner.memo(key).await
     }
