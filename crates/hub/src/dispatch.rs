@@ -8,7 +8,6 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::registry::Shared;
-use crate::slots::wake;
 
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
@@ -22,11 +21,28 @@ enum Event {
     End,
 }
 
-/// Starts the tasks of a hub: one for notices, one for what is idle.
+/// Starts the tasks of a hub: one for notices, one for what is held back, one for what is idle.
 pub(crate) fn start(shared: &Arc<Shared>) {
     let notices = shared.store.notices();
     shared.tasks.spawn(dispatch(Arc::clone(shared), notices));
+    shared.tasks.spawn(release_held(Arc::clone(shared)));
     shared.tasks.spawn(keep_house(Arc::clone(shared)));
+}
+
+/// Lets new states out to the large audiences that were held back.
+async fn release_held(shared: Arc<Shared>) {
+    loop {
+        let due = shared.held.next();
+        tokio::select! {
+            () = shared.cancel.cancelled() => return,
+            () = shared.held.changed() => continue,
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+        }
+        for topic in shared.held.take_due(Instant::now()) {
+            let then = topic.inner.lock().release();
+            shared.carry_out(&topic, then);
+        }
+    }
 }
 
 async fn dispatch(shared: Arc<Shared>, mut notices: mpsc::Receiver<NoticeEvent>) {
@@ -36,10 +52,7 @@ async fn dispatch(shared: Arc<Shared>, mut notices: mpsc::Receiver<NoticeEvent>)
                 let topic = shared.topics.lock().get(&notice.id).cloned();
                 let Some(topic) = topic else { continue };
                 let then = topic.inner.lock().receive(notice);
-                wake(then.wake);
-                if then.refresh {
-                    shared.refresh(&topic);
-                }
+                shared.carry_out(&topic, then);
             }
             Event::Notice(NoticeEvent::Lobby(notice)) => shared.lobby.receive(notice),
             Event::Notice(NoticeEvent::Gap) => distrust_all(&shared),
@@ -63,9 +76,7 @@ fn distrust_all(shared: &Arc<Shared>) {
     let topics: Vec<_> = shared.topics.lock().values().cloned().collect();
     for topic in topics {
         let then = topic.inner.lock().distrust();
-        if then.refresh {
-            shared.refresh(&topic);
-        }
+        shared.carry_out(&topic, then);
     }
     shared.distrust_lobby();
 }

@@ -58,13 +58,11 @@ impl Hub {
         if last.is_some_and(|last| topic::is_behind(&lease, last)) {
             // Another instance has told more than we know: never go back behind it.
             let then = lease.topic().inner.lock().distrust();
-            if then.refresh {
-                self.shared.refresh(lease.topic());
-            }
+            self.shared.carry_out(lease.topic(), then);
             self.shared.ensure_current(lease.topic()).await?;
         }
         let topic = Arc::clone(lease.topic());
-        let subscription = topic::open(&self.shared, lease, shape, last);
+        let subscription = topic::open(&self.shared, lease, shape, last)?;
         if subscription.is_none() {
             // Unknown ids do not linger: asking for many of them must cost nothing.
             self.shared.retire(&topic).await;
@@ -155,7 +153,7 @@ impl Hub {
     fn wake_leaving(&self, group: u16) {
         let topics: Vec<_> = self.shared.topics.lock().values().cloned().collect();
         for topic in topics {
-            let wakers = topic.inner.lock().slots.take_leaving(group);
+            let wakers = topic.inner.lock().take_leaving(group);
             wake(wakers);
         }
         self.shared.lobby.wake_leaving(group);

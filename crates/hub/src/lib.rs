@@ -13,9 +13,11 @@
 //! The hub knows no routes, no HTTP but the chunks of an event stream, and no
 //! LiveKit, and it decides nothing about streams: it repeats what the store publishes.
 
+mod coalesce;
 mod dispatch;
 mod encode;
 mod error;
+mod held;
 mod hub;
 mod lobby;
 mod registry;

@@ -15,10 +15,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::encode::Encoder;
+use crate::held::Held;
 use crate::lobby::Lobby;
 use crate::slots::wake;
 use crate::sockets::Sockets;
-use crate::topic::{Topic, Trust};
+use crate::topic::{Then, Topic, Trust};
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(2);
@@ -32,11 +33,18 @@ pub struct HubSettings {
     pub concurrent_reads: usize,
     /// Changes of one stream within this time reach the lobby as one.
     pub lobby_interval: Duration,
+    /// Subscribers of one stream, at most.
+    pub max_subscribers: usize,
 }
 
 impl Default for HubSettings {
     fn default() -> Self {
-        Self { linger: Duration::from_secs(30), concurrent_reads: 16, lobby_interval: Duration::from_secs(1) }
+        Self {
+            linger: Duration::from_secs(30),
+            concurrent_reads: 16,
+            lobby_interval: Duration::from_secs(1),
+            max_subscribers: usize::MAX,
+        }
     }
 }
 
@@ -49,6 +57,8 @@ pub(crate) struct Shared {
     /// Topics without subscribers, the longest idle first.
     idle: Mutex<VecDeque<(Instant, Arc<Topic>)>>,
     pub(crate) lobby: Lobby,
+    /// Topics with large audiences that are told later.
+    pub(crate) held: Held,
     /// Serves handed-over sockets, once that was asked for.
     pub(crate) sockets: OnceLock<Sockets>,
     /// Bounds the readings after a gap.
@@ -102,6 +112,7 @@ impl Shared {
         Self {
             reads: Semaphore::new(settings.concurrent_reads.max(1)),
             lobby: Lobby::new(settings.lobby_interval),
+            held: Held::default(),
             sockets: OnceLock::new(),
             store,
             encoder,
@@ -135,8 +146,19 @@ impl Shared {
         Lease { shared: Arc::clone(self), topic }
     }
 
+    /// Does what a change of a topic asks for. Its lock must be free.
+    pub(crate) fn carry_out(self: &Arc<Self>, topic: &Arc<Topic>, then: Then) {
+        wake(then.wake);
+        if let Some(due) = then.hold {
+            self.held.add(due, topic);
+        }
+        if then.refresh {
+            self.refresh(topic);
+        }
+    }
+
     /// Makes sure that the topic is current. One reading at a time serves all who wait for it.
-    pub(crate) async fn ensure_current(&self, topic: &Topic) -> Result<(), StoreError> {
+    pub(crate) async fn ensure_current(&self, topic: &Arc<Topic>) -> Result<(), StoreError> {
         let _gate = topic.gate.lock().await;
         loop {
             let trust = {
@@ -155,6 +177,9 @@ impl Shared {
             let reading = self.store.load_state(&topic.id).await.inspect_err(|_| topic.inner.lock().abort_reading())?;
             let then = topic.inner.lock().install(reading);
             wake(then.wake);
+            if let Some(due) = then.hold {
+                self.held.add(due, topic);
+            }
             if !then.refresh {
                 return Ok(());
             }
@@ -173,7 +198,7 @@ impl Shared {
         });
     }
 
-    async fn refresh_until_current(&self, topic: &Topic) {
+    async fn refresh_until_current(&self, topic: &Arc<Topic>) {
         let mut pause = FIRST_RETRY;
         loop {
             if let Err(error) = self.reread(topic).await {
@@ -189,7 +214,7 @@ impl Shared {
         }
     }
 
-    async fn reread(&self, topic: &Topic) -> Result<(), StoreError> {
+    async fn reread(&self, topic: &Arc<Topic>) -> Result<(), StoreError> {
         // The semaphore is never closed, so there is always a permit to come.
         let _permit = self.reads.acquire().await;
         self.ensure_current(topic).await

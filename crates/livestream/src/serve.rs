@@ -70,7 +70,9 @@ async fn serve(config: &Config, greet: impl FnOnce(u16) -> anyhow::Result<()>) -
     let keys_file = keys_file(config)?;
     let store = open(&config.store).await?;
     let orchestrator = Orchestrator::start(parts(config, &livekit, side, store.clone())?).await?;
-    let hub = Hub::new(store.clone(), Arc::new(SseEncoder), HubSettings::default());
+    let max_subscribers = config.api.sse_max_per_stream.map_or(usize::MAX, |most| most as usize);
+    let hub_settings = HubSettings { max_subscribers, ..HubSettings::default() };
+    let hub = Hub::new(store.clone(), Arc::new(SseEncoder), hub_settings);
     let stop = CancellationToken::new();
     let scheme = config.api.scheme();
     let auth = auth(config, keys_file, &stop);
@@ -279,6 +281,24 @@ fn auth(config: &Config, file: Option<KeysFile>, stop: &CancellationToken) -> Au
     }
 }
 
+/// Each event stream is an open file. What is asked for goes before what there is, but not in silence.
+fn max_connections(asked: Option<u32>) -> usize {
+    let (files, _) = rlimit::Resource::NOFILE.get().unwrap_or((u64::MAX, u64::MAX));
+    let possible = connections_for(files);
+    let Some(asked) = asked else { return possible };
+    let asked = asked as usize;
+    if asked > possible {
+        tracing::warn!(asked, files, possible, "SSE_MAX_CONNECTIONS is more than the limit of open files allows");
+    }
+    asked
+}
+
+/// An eighth of the files, or a few thousand of very many, are for everything else: requests, store, media, logs.
+fn connections_for(files: u64) -> usize {
+    const MOST_RESERVED: u64 = 4_096;
+    usize::try_from(files - (files / 8).min(MOST_RESERVED)).unwrap_or(usize::MAX)
+}
+
 fn server_config(config: &Config, livekit: &LiveKit, embedded: bool, auth: Auth, tls: Option<Tls>) -> ServerConfig {
     let api = &config.api;
     let public = livekit.public_url.as_ref().map(rooms::LiveKitHost::ws_url);
@@ -291,6 +311,8 @@ fn server_config(config: &Config, livekit: &LiveKit, embedded: bool, auth: Auth,
         trusted_proxies: api.trusted_proxies.clone(),
         media_url: MediaUrl::choose(public.as_deref(), embedded, Some(&livekit.host.ws_url())),
         embed_ancestors: api.embed_ancestors.clone(),
+        sse_max_connections: max_connections(api.sse_max_connections),
+        sse_max_per_address: api.rate_limit.then_some(api.sse_max_per_address),
         sse_heartbeat: api.sse_heartbeat,
         sse_max_age: api.sse_max_age,
         write_timeout: api.sse_write_timeout,
@@ -298,5 +320,18 @@ fn server_config(config: &Config, livekit: &LiveKit, embedded: bool, auth: Auth,
         shutdown_timeout: api.shutdown_timeout,
         tls,
         ..ServerConfig::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn event_streams_leave_files_for_everything_else() {
+        for (files, connections) in [(1_024, 896), (20_000, 17_500), (1_048_576, 1_044_480)] {
+            assert_eq!(connections_for(files), connections);
+        }
+        assert_eq!(max_connections(Some(7)), 7);
     }
 }

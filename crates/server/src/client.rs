@@ -59,6 +59,14 @@ pub(crate) fn address(config: &ServerConfig, call: Call<'_>) -> IpAddr {
     nearest
 }
 
+/// Whom the caller's address tells apart from others; `None`: it is that of a trusted
+/// proxy, which has not said whom it speaks for.
+pub(crate) fn distinct_address(config: &ServerConfig, call: Call<'_>) -> Option<IpAddr> {
+    let address = address(config, call);
+    let trusted = config.trusted_proxies.iter().any(|net| net.contains(&address));
+    (!trusted).then_some(address)
+}
+
 /// `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1` or `[2001:db8::1]:4711`.
 fn hop_address(text: &str) -> Option<IpAddr> {
     let address = text.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()));

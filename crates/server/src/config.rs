@@ -1,5 +1,6 @@
 //! What the server is told. Parsing of flags and environment is done elsewhere.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,11 @@ pub struct ServerConfig {
     pub media_url: MediaUrl,
     /// Sites that may show `/embed/…` in a frame, as CSP sources. The other pages may be framed by their own origin only.
     pub embed_ancestors: Vec<String>,
+    /// Most event streams open at a time.
+    pub sse_max_connections: usize,
+    /// Most of them of one address; `None`: as many as it likes. Callers with a key, and
+    /// those behind a trusted proxy that does not say whom it speaks for, are not counted.
+    pub sse_max_per_address: Option<NonZeroU32>,
     /// An idle SSE connection gets a comment after this long.
     pub sse_heartbeat: Duration,
     /// An SSE connection is ended after this long, give or take a tenth, so that they spread over instances again.
@@ -61,6 +67,8 @@ impl Default for ServerConfig {
             trusted_proxies: loopback(),
             media_url: MediaUrl::SameOrigin,
             embed_ancestors: vec!["*".to_owned()],
+            sse_max_connections: usize::MAX,
+            sse_max_per_address: None,
             sse_heartbeat: Duration::from_secs(15),
             sse_max_age: Duration::from_secs(3600),
             write_timeout: Duration::from_secs(30),

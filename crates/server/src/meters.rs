@@ -12,6 +12,8 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
 use parking_lot::RwLock;
 
+use crate::sse::Refusals;
+
 /// The label of requests that match no route.
 const UNMATCHED: &str = "unmatched";
 /// Seconds; from a token out of memory to a create that waits for LiveKit.
@@ -50,6 +52,7 @@ fn describe() {
     describe_gauge!("livestream_sse_connections", "Open event streams by topic and path: handed_over or body");
     describe_counter!("livestream_sse_events_total", "Events sent by topic and path");
     describe_counter!("livestream_sse_closed_total", "Ended event streams by topic, path and reason");
+    describe_counter!("livestream_sse_refused_total", "Event streams refused by a cap: process, address or stream");
     describe_counter!(
         "livestream_sse_writes_total",
         "Writes to handed-over sockets of which the kernel took a part or nothing"
@@ -72,6 +75,7 @@ pub(crate) struct Meters {
     pub(crate) process: Collector,
     pub(crate) streams: SseMeters,
     pub(crate) lobby: SseMeters,
+    pub(crate) refusals: Refusals,
 }
 
 /// One route's handles.
@@ -100,6 +104,7 @@ impl Meters {
             process: Collector::default(),
             streams: SseMeters::new("stream"),
             lobby: SseMeters::new("lobby"),
+            refusals: Refusals::new(),
         }
     }
 

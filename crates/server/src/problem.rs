@@ -23,6 +23,8 @@ use crate::limits::Quota;
 /// Seconds after which a failed part may be back.
 const SOON: u32 = 1;
 const LATER: u32 = 2;
+/// Seconds after which some of very many may have gone.
+const MUCH_LATER: u32 = 10;
 
 /// An answer that is an error. Cheap to make, rendered at the edge.
 #[derive(Debug, Clone)]
@@ -138,6 +140,27 @@ impl Problem {
         );
         let mut details = Details::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many requests", detail);
         details.retry_after = Some(seconds);
+        details.into()
+    }
+
+    /// 503: as many event streams are open as this process may have.
+    pub(crate) fn too_many_readers(most: usize) -> Self {
+        let detail = format!("{most} event streams are open here, which is the most; try again later");
+        let mut details = Details::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_readers", "Too many readers", detail);
+        details.retry_after = Some(MUCH_LATER);
+        details.into()
+    }
+
+    /// 429: as many event streams are open as one address may have.
+    pub(crate) fn too_many_of_address(most: u32) -> Self {
+        let detail = format!("{most} event streams of this address are open here, which is the most; end one first");
+        let mut details = Details::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_readers_of_address",
+            "Too many readers of one address",
+            detail,
+        );
+        details.retry_after = Some(MUCH_LATER);
         details.into()
     }
 
@@ -312,6 +335,14 @@ impl From<HubError> for Problem {
         match error {
             HubError::Store(error) => store_problem(&error),
             HubError::Draining => Self::draining(),
+            HubError::Full { most, .. } => {
+                let detail = format!("{most} readers watch this stream here, which is the most; try again later");
+                let code = "too_many_readers_of_stream";
+                let mut details =
+                    Details::new(StatusCode::SERVICE_UNAVAILABLE, code, "Too many readers of this stream", detail);
+                details.retry_after = Some(MUCH_LATER);
+                details.into()
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::config::ServerConfig;
 use crate::limits::Limits;
 use crate::meters::Meters;
 use crate::pages::Pages;
+use crate::sse::Caps;
 
 /// What every handler can reach. A clone is the same state.
 #[derive(Clone)]
@@ -29,6 +30,7 @@ pub struct Inner {
     pub(crate) meters: Meters,
     /// What the log has said of refused requests.
     pub(crate) complaints: Complaints,
+    pub(crate) caps: Arc<Caps>,
     /// Renders `/metrics`.
     pub(crate) recorder: PrometheusHandle,
     /// Shutdown has begun: nothing new is taken on.
@@ -48,6 +50,7 @@ impl AppState {
         pages: Pages,
         recorder: PrometheusHandle,
     ) -> Self {
+        let caps = Arc::new(Caps::new(config.sse_max_connections, config.sse_max_per_address));
         Self(Arc::new(Inner {
             orchestrator,
             hub,
@@ -56,6 +59,7 @@ impl AppState {
             pages,
             meters: Meters::new(),
             complaints: Complaints::default(),
+            caps,
             recorder,
             draining: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),

@@ -8,13 +8,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use mio::event::Event;
 use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Token};
 use slab::Slab;
 
 use crate::slots::LEAVING_GROUPS;
@@ -60,7 +60,7 @@ struct Scan {
 
 /// The sockets and what they are fed with.
 pub(super) struct Engine<'a> {
-    poll: &'a mut Poll,
+    poll: &'a mut mio::Poll,
     mailbox: &'a Arc<Mailbox>,
     settings: &'a SocketSettings,
     meters: &'a Meters,
@@ -71,6 +71,8 @@ pub(super) struct Engine<'a> {
     by_key: HashMap<FeedKey, usize>,
     /// Topics that wait for a slice.
     active: VecDeque<usize>,
+    /// There is mail left for the next turn.
+    more: bool,
     scan: Scan,
     began: Instant,
     /// Milliseconds since it began, as of this turn.
@@ -81,7 +83,7 @@ pub(super) struct Engine<'a> {
 
 impl<'a> Engine<'a> {
     pub(super) fn new(
-        poll: &'a mut Poll,
+        poll: &'a mut mio::Poll,
         mailbox: &'a Arc<Mailbox>,
         settings: &'a SocketSettings,
         meters: &'a Meters,
@@ -96,6 +98,7 @@ impl<'a> Engine<'a> {
             topics: Slab::new(),
             by_key: HashMap::new(),
             active: VecDeque::new(),
+            more: false,
             scan: Scan { at: 0, begins: Some(0) },
             began: Instant::now(),
             now: 0,
@@ -128,7 +131,7 @@ impl<'a> Engine<'a> {
     fn patience(&self) -> Option<Duration> {
         let scan = if self.conns.is_empty() { None } else { Some(self.scan.begins) };
         match scan {
-            _ if !self.active.is_empty() => Some(Duration::ZERO),
+            _ if self.more || !self.active.is_empty() => Some(Duration::ZERO),
             None => None,
             Some(None) => Some(Duration::ZERO),
             Some(Some(begins)) => Some(Duration::from_millis(begins.saturating_sub(millis(self.began.elapsed())))),
@@ -173,6 +176,7 @@ impl<'a> Engine<'a> {
         for topic in mail.bells {
             self.look(topic);
         }
+        self.more = mail.more;
         if mail.leave_below > self.leave_below {
             self.leave_below = mail.leave_below;
             self.scan = Scan { at: 0, begins: None };
@@ -182,7 +186,12 @@ impl<'a> Engine<'a> {
 
     /// Takes a socket in: its head, its first words and the newest state go out at once,
     /// in one write, because most readers get all they want with it.
-    fn take_in(&mut self, (hand_over, source): Arrival) {
+    fn take_in(&mut self, (hand_over, mut source): Arrival) {
+        // From its own source: that of all others may be held back for a while.
+        let event = match source.poll_frame(&Context::from_waker(Waker::noop())) {
+            Poll::Ready(Some(event)) => chunk(&event),
+            Poll::Ready(None) | Poll::Pending => Bytes::new(),
+        };
         let seen = source.seen();
         // The source counts as a subscriber until the socket does.
         let (index, spare) = self.topic_for(source);
@@ -205,12 +214,7 @@ impl<'a> Engine<'a> {
         topic.feed.count_socket(true);
         let meters = self.meters.kind(topic.feed.is_lobby());
         meters.connections.increment(1.0);
-        let event = topic.feed.after(seen);
-        if let Some((mark, _)) = &event {
-            conn.seen = *mark;
-            meters.events.increment(1);
-        }
-        let event = event.map_or_else(Bytes::new, |(_, event)| event);
+        meters.events.increment(u64::from(!event.is_empty()));
         let words = opening(&hand_over.head, &hand_over.first_words, &event);
         let sent = conn.send_surely(&words, self.now);
         self.conns.insert(conn);

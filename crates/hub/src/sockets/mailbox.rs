@@ -1,5 +1,6 @@
 //! How other threads reach the sockets' thread.
 
+use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,13 +15,18 @@ use super::feed::Source;
 /// Sockets that wait to be taken in, at most; whoever comes then is served by its own task.
 const MAX_ARRIVALS: usize = 4_096;
 
+/// Sockets that are taken in before others are served again.
+const ARRIVALS_IN_TURN: usize = 256;
+
 /// A socket on its way in.
 pub(super) type Arrival = (HandOver, Source);
 
 /// What is there for the thread to do.
 #[derive(Default)]
 pub(super) struct Mail {
-    pub(super) arrivals: Vec<Arrival>,
+    pub(super) arrivals: VecDeque<Arrival>,
+    /// There are more of them, for the next turn.
+    pub(super) more: bool,
     /// Topics with news. No more than there are topics, because each rings once until it is heard.
     pub(super) bells: Vec<usize>,
     /// Sockets of groups below this have to leave.
@@ -55,7 +61,7 @@ impl Mailbox {
         if self.closed.load(Ordering::Relaxed) {
             return;
         }
-        mail.arrivals.push(arrival);
+        mail.arrivals.push_back(arrival);
         drop(mail);
         self.wake();
     }
@@ -70,13 +76,16 @@ impl Mailbox {
         self.wake();
     }
 
-    /// Takes out what is there.
+    /// Takes out what is there, of arrivals as many as fit in a turn.
     pub(super) fn empty(&self) -> Mail {
         // Before looking: whoever comes after wakes the thread again.
         self.woken.store(false, Ordering::SeqCst);
         let mut mail = self.mail.lock();
-        let (leave_below, stop) = (mail.leave_below, mail.stop);
-        mem::replace(&mut mail, Mail { leave_below, stop, ..Mail::default() })
+        let count = mail.arrivals.len().min(ARRIVALS_IN_TURN);
+        let arrivals = mail.arrivals.drain(..count).collect();
+        let more = !mail.arrivals.is_empty();
+        let bells = mem::take(&mut mail.bells);
+        Mail { arrivals, more, bells, leave_below: mail.leave_below, stop: mail.stop }
     }
 
     /// Nobody empties it from now on.

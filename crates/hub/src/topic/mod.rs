@@ -3,6 +3,7 @@
 //! Nothing here waits or does I/O. [`crate::registry`] reads the store for a
 //! topic, [`crate::dispatch`] brings it the notices.
 
+mod audience;
 mod state;
 mod subscription;
 
@@ -15,8 +16,8 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::encode::{Encoder, Shape};
-use crate::slots::Slots;
 
+use self::audience::{Audience, Told};
 use self::state::{Applied, StreamState};
 pub use self::subscription::{Position, Subscription};
 pub(crate) use self::subscription::{is_behind, open};
@@ -61,12 +62,8 @@ pub(crate) struct Inner {
     buffer: Option<Buffer>,
     /// The newest encoding of each shape and the `seq` it shows.
     frames: [Option<(u64, Bytes)>; Shape::COUNT],
-    /// The subscribers that wait by themselves, and the feeds.
-    pub(crate) slots: Slots,
-    /// Subscriptions among them that each serve all handed-over sockets of a shape.
-    feeds: usize,
-    /// Subscribers whose sockets were handed over, by shape.
-    sockets: [usize; Shape::COUNT],
+    /// Who watches, by shape.
+    audiences: [Audience; Shape::COUNT],
     /// Subscribers, and those about to be: the topic is kept while there are any.
     pub(crate) leases: usize,
     /// Since when `leases` is zero.
@@ -90,8 +87,25 @@ struct Buffer {
 pub(crate) struct Then {
     /// To be woken.
     pub(crate) wake: Vec<Waker>,
+    /// Others are to be woken then, by [`Inner::release`].
+    pub(crate) hold: Option<Instant>,
     /// To be read again.
     pub(crate) refresh: bool,
+}
+
+impl Then {
+    /// What is to be done about several audiences: wake some now, and look after the first of the others.
+    fn from_outcomes(outcomes: impl Iterator<Item = Told>) -> Self {
+        let mut then = Self::default();
+        for outcome in outcomes {
+            match outcome {
+                Told::Now(wakers) => then.wake.extend(wakers),
+                Told::Later(due) => then.hold = Some(then.hold.map_or(due, |hold| hold.min(due))),
+                Told::Already => {}
+            }
+        }
+        then
+    }
 }
 
 impl Topic {
@@ -103,9 +117,7 @@ impl Topic {
             closings: 0,
             buffer: None,
             frames: [None, None],
-            slots: Slots::default(),
-            feeds: 0,
-            sockets: [0; Shape::COUNT],
+            audiences: [Audience::new(Shape::Full), Audience::new(Shape::Summary)],
             leases: 0,
             idle_since: Instant::now(),
             queued: false,
@@ -143,8 +155,12 @@ impl Inner {
         if again {
             self.trust = Trust::Stale;
         }
-        let changed = before != (self.seq, self.closings);
-        Then { wake: if changed { self.slots.take_waiting() } else { Vec::new() }, refresh: again }
+        let then = match before {
+            (_, closings) if closings != self.closings => self.wake_all(),
+            (seq, _) if seq != self.seq => self.tell(),
+            _ => Then::default(),
+        };
+        Then { refresh: again, ..then }
     }
 
     /// The store published something about this stream.
@@ -164,8 +180,27 @@ impl Inner {
         match self.apply(notice) {
             Applied::Known => Then::default(),
             Applied::Hole => self.distrust(),
-            Applied::Changed | Applied::Removed => Then { wake: self.slots.take_waiting(), refresh: false },
+            Applied::Changed => self.tell(),
+            Applied::Removed => self.wake_all(),
         }
+    }
+
+    /// The time has come for those who were held back.
+    pub(crate) fn release(&mut self) -> Then {
+        let now = Instant::now();
+        Then::from_outcomes(self.audiences.iter_mut().map(|audience| audience.release(now)))
+    }
+
+    /// There is a new state.
+    fn tell(&mut self) -> Then {
+        let now = Instant::now();
+        Then::from_outcomes(self.audiences.iter_mut().map(|audience| audience.tell(now)))
+    }
+
+    /// There is none any more: nothing is to be gained by waiting.
+    fn wake_all(&mut self) -> Then {
+        let wake = self.audiences.iter_mut().flat_map(|audience| audience.slots.take_waiting()).collect();
+        Then { wake, ..Then::default() }
     }
 
     /// Something may have been missed: what is known is shown until it has been read again.
@@ -176,7 +211,7 @@ impl Inner {
         if self.trust == Trust::Current {
             self.trust = Trust::Stale;
         }
-        Then { wake: Vec::new(), refresh: self.needs_refresh() }
+        Then { refresh: self.needs_refresh(), ..Then::default() }
     }
 
     /// Subscribers are shown something that must be read again.
@@ -186,7 +221,17 @@ impl Inner {
 
     /// How many watch, on either path.
     pub(crate) fn subscribers(&self) -> usize {
-        self.slots.len() - self.feeds + self.sockets.iter().sum::<usize>()
+        self.audiences.iter().map(Audience::len).sum()
+    }
+
+    /// Who watches in `shape`.
+    pub(crate) fn audience(&mut self, shape: Shape) -> &mut Audience {
+        &mut self.audiences[shape.index()]
+    }
+
+    /// Those who wait and leave with a group below `group`.
+    pub(crate) fn take_leaving(&mut self, group: u16) -> Vec<Waker> {
+        self.audiences.iter_mut().flat_map(|audience| audience.slots.take_leaving(group)).collect()
     }
 
     /// Nobody watches any more: forget it.
@@ -205,6 +250,7 @@ impl Inner {
             Some((seq, bytes)) if *seq == self.seq => Some((self.seq, bytes.clone())),
             _ => {
                 let bytes = encoder.state(shape, &state.view, &state.people);
+                self.audiences[shape.index()].note_size(bytes.len());
                 *cached = Some((self.seq, bytes.clone()));
                 Some((self.seq, bytes))
             }

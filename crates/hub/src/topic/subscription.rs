@@ -8,6 +8,7 @@ use bytes::Bytes;
 use domain::{Epoch, StreamView, Visibility};
 
 use crate::encode::Shape;
+use crate::error::HubError;
 use crate::registry::{Lease, Shared};
 use crate::slots::{SlotKey, random_group};
 use crate::sockets::FeedKey;
@@ -68,16 +69,24 @@ pub struct Subscription {
 
 /// Subscribes to what `lease` holds, if there is such a stream. Nothing is
 /// sent for a state the subscriber has already, as `last` says.
-pub(crate) fn open(shared: &Arc<Shared>, lease: Lease, shape: Shape, last: Option<&Position>) -> Option<Subscription> {
+pub(crate) fn open(
+    shared: &Arc<Shared>,
+    lease: Lease,
+    shape: Shape,
+    last: Option<&Position>,
+) -> Result<Option<Subscription>, HubError> {
     let group = random_group();
     let mut inner = lease.topic().inner.lock();
-    let state = inner.state.as_ref()?;
+    let Some(state) = &inner.state else { return Ok(None) };
     let has_it = last.is_some_and(|last| last.is_of(&state.view));
     let visibility = state.view.visibility;
     let (seen, closings) = (if has_it { inner.seq } else { 0 }, inner.closings);
-    let slot = inner.slots.insert(group);
+    if inner.subscribers() >= shared.settings.max_subscribers {
+        return Err(HubError::Full { most: shared.settings.max_subscribers, visibility });
+    }
+    let slot = inner.audience(shape).slots.insert(group);
     drop(inner);
-    Some(Subscription {
+    Ok(Some(Subscription {
         shared: Arc::clone(shared),
         lease,
         slot,
@@ -86,7 +95,7 @@ pub(crate) fn open(shared: &Arc<Shared>, lease: Lease, shape: Shape, last: Optio
         closings,
         group: Some(group),
         visibility,
-    })
+    }))
 }
 
 /// Whether the topic has not reached `last` yet, which another instance has sent.
@@ -120,7 +129,7 @@ impl Subscription {
                 Poll::Ready(Some((seq, bytes)))
             }
             None => {
-                inner.slots.register(self.slot, cx);
+                inner.audience(self.shape).slots.register(self.slot, cx);
                 Poll::Pending
             }
         }
@@ -145,13 +154,14 @@ impl Subscription {
     pub(crate) fn become_feed(&mut self) {
         self.seen = 0;
         if self.group.take().is_some() {
-            self.lease.topic().inner.lock().feeds += 1;
+            self.lease.topic().inner.lock().audience(self.shape).feeds += 1;
         }
     }
 
     /// A socket of this feed came (`true`) or went.
     pub(crate) fn count_socket(&self, came: bool) {
-        let sockets = &mut self.lease.topic().inner.lock().sockets[self.shape.index()];
+        let mut inner = self.lease.topic().inner.lock();
+        let sockets = &mut inner.audience(self.shape).sockets;
         *sockets = if came { *sockets + 1 } else { sockets.saturating_sub(1) };
     }
 }
@@ -159,8 +169,9 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut inner = self.lease.topic().inner.lock();
-        inner.slots.remove(self.slot);
-        inner.feeds -= usize::from(self.group.is_none());
+        let audience = inner.audience(self.shape);
+        audience.slots.remove(self.slot);
+        audience.feeds -= usize::from(self.group.is_none());
     }
 }
 

@@ -338,3 +338,72 @@ async fn who_asked_too_early_takes_nothing_from_those_who_came_in_time() {
     bed.join("x", "ann").await;
     assert_eq!(next(&mut subscription).await.as_deref(), Some("2 waiting 1 [ann]"));
 }
+
+#[tokio::test]
+async fn a_stream_takes_as_many_as_it_may_and_others_are_not_concerned() {
+    let bed = Bed::with(HubSettings { max_subscribers: 2, ..HubSettings::default() });
+    bed.open("x").await;
+    bed.open("y").await;
+    let first = bed.watch("x").await;
+    let second = bed.hub.subscribe(&stream("x"), Shape::Summary, None).await.unwrap().unwrap();
+    let third = bed.hub.subscribe(&stream("x"), Shape::Full, None).await;
+    assert!(matches!(third, Err(HubError::Full { most: 2, .. })), "{third:?}");
+    assert!(next(&mut bed.watch("y").await).await.is_some());
+    drop(first);
+    assert!(next(&mut bed.watch("x").await).await.is_some());
+    drop(second);
+}
+
+/// Few readers of very much are as dear as many of little.
+#[tokio::test]
+async fn a_large_audience_is_told_at_once_and_then_at_intervals() {
+    let bed = Bed::new();
+    bed.open("x").await;
+    // 40 readers of 1 MiB: a window of 200 ms.
+    bed.encoder.padding.store(1024 * 1024, Ordering::SeqCst);
+    let mut readers = Vec::new();
+    for _ in 0..40 {
+        let mut reader = bed.watch("x").await;
+        assert!(next(&mut reader).await.is_some());
+        readers.push(reader);
+    }
+    let mut summary = bed.hub.subscribe(&stream("x"), Shape::Summary, None).await.unwrap().unwrap();
+    assert!(next(&mut summary).await.is_some());
+    let begun = tokio::time::Instant::now();
+    let mut first = readers.swap_remove(0);
+    let first = tokio::spawn(async move {
+        let mut told = Vec::new();
+        while told.last().is_none_or(|(_, version)| *version < 21) {
+            let frame = first.next().await;
+            told.push((begun.elapsed().as_millis(), version(frame)));
+        }
+        told
+    });
+    // It waits before anything changes.
+    tokio::task::yield_now().await;
+    for n in 0..20 {
+        bed.join("x", &format!("p{n:02}")).await;
+        assert!(next(&mut summary).await.is_some(), "one reader alone need not wait");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let told = tokio::time::timeout(Duration::from_secs(5), first).await.expect("the last state goes out").unwrap();
+    assert_eq!(told[0].1, 2, "the first change goes out as it is: {told:?}");
+    assert!(told.windows(2).all(|pair| pair[1].0 - pair[0].0 >= 180), "{told:?}");
+    for reader in &mut readers {
+        assert_eq!(version(tokio::time::timeout(Duration::from_secs(1), last(reader, 21)).await.unwrap()), 21);
+    }
+}
+
+async fn last(subscription: &mut hub::Subscription, wanted: u64) -> Option<bytes::Bytes> {
+    loop {
+        let frame = subscription.next().await;
+        if version(frame.clone()) == wanted {
+            return frame;
+        }
+    }
+}
+
+fn version(frame: Option<bytes::Bytes>) -> u64 {
+    let frame = frame.expect("it ended");
+    std::str::from_utf8(&frame).unwrap().split(' ').next().unwrap().parse().unwrap()
+}

@@ -14,6 +14,7 @@ mod sources;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -74,6 +75,12 @@ pub(crate) struct Api {
     pub(crate) rate_limit: bool,
     /// The rate limits.
     pub(crate) limits: RateLimits,
+    /// Most event streams; `None`: as many as there may be files.
+    pub(crate) sse_max_connections: Option<u32>,
+    /// Most of them of one stream; `None`: all.
+    pub(crate) sse_max_per_stream: Option<u32>,
+    /// Most of them of one address.
+    pub(crate) sse_max_per_address: NonZeroU32,
     /// Time between two comments on an idle SSE connection.
     pub(crate) sse_heartbeat: Duration,
     /// Longest life of an SSE connection.

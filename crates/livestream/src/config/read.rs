@@ -95,6 +95,9 @@ fn api(reader: &mut Reader<'_>) -> Option<Api> {
     let trusted_proxies = reader.optional("trusted_proxies", parse::networks);
     let rate_limit = reader.required("rate_limit", parse::on_off);
     let limits = limits(reader);
+    let sse_max_connections = reader.optional("sse_max_connections", parse::count);
+    let sse_max_per_stream = reader.optional("sse_max_per_stream", parse::count);
+    let sse_max_per_address = reader.required("sse_max_per_address", parse::count);
     let sse_heartbeat = reader.required("sse_heartbeat", parse::seconds);
     let sse_max_age = reader.required("sse_max_age", parse::seconds);
     let sse_write_timeout = reader.required("sse_write_timeout", parse::seconds);
@@ -111,6 +114,9 @@ fn api(reader: &mut Reader<'_>) -> Option<Api> {
         trusted_proxies: trusted_proxies?.unwrap_or_default(),
         rate_limit: rate_limit?,
         limits: limits?,
+        sse_max_connections: sse_max_connections?,
+        sse_max_per_stream: sse_max_per_stream?,
+        sse_max_per_address: NonZeroU32::new(sse_max_per_address?)?,
         sse_heartbeat: sse_heartbeat?,
         sse_max_age: sse_max_age?,
         sse_write_timeout: sse_write_timeout?,

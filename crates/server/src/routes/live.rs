@@ -1,23 +1,41 @@
 //! Live updates over server-sent events.
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
-use hub::{Position, Shape, Source};
+use hub::{HubError, Position, Shape, Source};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::access::{Onlooker, Open};
+use crate::access::{self, Onlooker, Open};
+use crate::client;
 use crate::extract::{self, QueryOf, StreamPath};
+use crate::limits::Who;
 use crate::problem::Problem;
-use crate::sse::{Opening, Ticket};
+use crate::sse::{Opening, Permit, Ticket};
 use crate::state::AppState;
 
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const USUAL_SNAPSHOT: usize = 500;
 const MAX_SNAPSHOT: usize = 5_000;
 const SHAPES: [(&str, Shape); 2] = [("full", Shape::Full), ("summary", Shape::Summary)];
+
+/// A reader for whom there is room.
+pub(crate) struct Admitted(Permit);
+
+impl FromRequestParts<AppState> for Admitted {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let who = match access::known_key(state, &parts.headers) {
+            Some(_) => None,
+            None => client::distinct_address(&state.config, (&*parts).into()).map(Who::of),
+        };
+        state.caps.admit(who, &state.meters.refusals).map(Self)
+    }
+}
 
 /// How a stream is watched.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -54,6 +72,7 @@ pub(crate) async fn watch_stream(
     State(state): State<AppState>,
     _: Open,
     StreamPath(id): StreamPath,
+    Admitted(permit): Admitted,
     onlooker: Onlooker,
     headers: HeaderMap,
     QueryOf(query): QueryOf<WatchStreamQuery>,
@@ -62,9 +81,16 @@ pub(crate) async fn watch_stream(
     let header = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     // An id we can't read is none of ours: the reader gets the newest state.
     let last = header.or(query.last_event_id.as_deref()).and_then(|text| text.parse::<Position>().ok());
-    let subscription = state.hub.subscribe(&id, shape, last.as_ref()).await?.ok_or_else(Problem::stream_not_found)?;
-    onlooker.or_ticket(&state, query.ticket.as_deref()).check_sight(&state, &id, subscription.visibility()).await?;
-    Ok(event_stream(state, subscription.into()))
+    let onlooker = onlooker.or_ticket(&state, query.ticket.as_deref());
+    let subscription = state.hub.subscribe(&id, shape, last.as_ref()).await;
+    if let Err(HubError::Full { visibility, .. }) = &subscription {
+        // Whoever may not see the stream must not learn that it has many readers.
+        onlooker.check_sight(&state, &id, *visibility).await?;
+        state.meters.refusals.stream.increment(1);
+    }
+    let subscription = subscription?.ok_or_else(Problem::stream_not_found)?;
+    onlooker.check_sight(&state, &id, subscription.visibility()).await?;
+    Ok(event_stream(state, subscription.into(), permit))
 }
 
 /// How the lobby is watched.
@@ -89,15 +115,16 @@ pub(crate) struct WatchLobbyQuery {
 pub(crate) async fn watch_lobby(
     State(state): State<AppState>,
     _: Open,
+    Admitted(permit): Admitted,
     QueryOf(query): QueryOf<WatchLobbyQuery>,
 ) -> Result<Response, Problem> {
     let limit = extract::limit(query.limit.as_deref(), USUAL_SNAPSHOT, MAX_SNAPSHOT)?;
     let subscription = state.hub.subscribe_lobby(limit).await?;
-    Ok(event_stream(state, subscription.into()))
+    Ok(event_stream(state, subscription.into(), permit))
 }
 
-fn event_stream(state: AppState, source: Source) -> Response {
-    let ticket = Ticket::new(Opening { source });
+fn event_stream(state: AppState, source: Source, permit: Permit) -> Response {
+    let ticket = Ticket::new(Opening { source, permit });
     let mut response = Response::new(ticket.body(state));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

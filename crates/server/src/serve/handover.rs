@@ -76,9 +76,9 @@ impl Desk {
             return farewell();
         };
         set_options(&socket, self.state.config.write_timeout);
-        let Opening { source } = opening;
+        let Opening { source, permit } = opening;
         let head = head(response.status(), response.headers(), SystemTime::now());
-        let hand_over = HandOver { socket, head, first_words: first_words().into(), permit: Box::new(()) };
+        let hand_over = HandOver { socket, head, first_words: first_words().into(), permit: Box::new(permit) };
         self.state.hub.hand_over(hand_over, source);
         farewell()
     }

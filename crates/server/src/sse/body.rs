@@ -16,6 +16,8 @@ use tokio::time::{Instant, Sleep};
 
 use crate::meters::SseMeters;
 
+use super::caps::Permit;
+
 /// A comment: keeps proxies from thinking that the connection is dead.
 const HEARTBEAT: &[u8] = b":\n\n";
 /// Milliseconds after which a browser connects again, spread so that they don't come all at once.
@@ -34,6 +36,7 @@ pin_project! {
         begun: bool,
         ended: bool,
         guard: Guard,
+        _permit: Permit,
     }
 }
 
@@ -61,12 +64,18 @@ impl Drop for Guard {
 
 impl EventBody {
     /// A body that starts with the newest event of `source` and lives for about `max_age`.
-    pub(super) fn new(source: Source, heartbeat: Duration, max_age: Duration, meters: SseMeters) -> Self {
+    pub(super) fn new(
+        source: Source,
+        permit: Permit,
+        heartbeat: Duration,
+        max_age: Duration,
+        meters: SseMeters,
+    ) -> Self {
         let now = Instant::now();
         let expires = now + max_age.mul_f64(rand::random_range(0.9..1.1));
         let alarm = tokio::time::sleep_until(expires.min(now + heartbeat));
         let guard = Guard::new(meters);
-        Self { source, alarm, heartbeat, last_write: now, expires, begun: false, ended: false, guard }
+        Self { source, alarm, heartbeat, last_write: now, expires, begun: false, ended: false, guard, _permit: permit }
     }
 }
 

@@ -19,11 +19,14 @@ use parking_lot::Mutex;
 use crate::state::AppState;
 
 use super::body::EventBody;
+use super::caps::Permit;
 
 /// What it takes to serve an event stream.
 pub(crate) struct Opening {
     /// Where its events come from.
     pub(crate) source: Source,
+    /// Counts it for as long as it is open.
+    pub(crate) permit: Permit,
 }
 
 /// An event stream that nobody serves yet. A clone is the same one.
@@ -56,10 +59,10 @@ struct LazyBody {
 impl LazyBody {
     fn begin(&mut self) -> Option<&mut Pin<Box<EventBody>>> {
         if self.begun.is_none() {
-            let Opening { source } = self.ticket.take()?;
+            let Opening { source, permit } = self.ticket.take()?;
             let config = &self.state.config;
             let meters = if source.is_lobby() { &self.state.meters.lobby } else { &self.state.meters.streams };
-            let body = EventBody::new(source, config.sse_heartbeat, config.sse_max_age, meters.clone());
+            let body = EventBody::new(source, permit, config.sse_heartbeat, config.sse_max_age, meters.clone());
             self.begun = Some(Box::pin(body));
         }
         self.begun.as_mut()

@@ -57,6 +57,7 @@ pub(crate) use on_both_paths;
 /// How the server under test is set up.
 pub(crate) struct Setup {
     pub(crate) path: Path,
+    pub(crate) hub: HubSettings,
     pub(crate) config: ServerConfig,
     pub(crate) rules: Rules,
     pub(crate) jobs: JobSettings,
@@ -72,6 +73,7 @@ impl Default for Setup {
         let jobs = JobSettings { sweep_interval: hour, timer_interval, ..JobSettings::default() };
         Self {
             path: Path::Body,
+            hub: HubSettings::default(),
             config: ServerConfig::default(),
             rules: Rules::default(),
             jobs,
@@ -134,7 +136,7 @@ impl TestApp {
             deployment: Some(DeploymentId("test-deployment".to_owned())),
         };
         let orchestrator = Orchestrator::start(parts).await.unwrap();
-        let hub = Hub::new(store.clone(), Arc::new(SseEncoder), HubSettings::default());
+        let hub = Hub::new(store.clone(), Arc::new(SseEncoder), setup.hub);
         let state = AppState::new(orchestrator.clone(), hub.clone(), setup.config, setup.pages, install_metrics());
         let router = app(state.clone(), setup.extra);
         let shutdown = CancellationToken::new();

@@ -6,6 +6,7 @@
 mod access;
 mod admission;
 mod app;
+mod caps;
 mod classic;
 mod defects;
 mod edge;
