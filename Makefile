@@ -1,10 +1,10 @@
 # One word for everything; the work is done by scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check lint bench simulate reliability dist soak
+.PHONY: help build run test check lint bench simulate reliability dist soak fuzz schemathesis audit
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 build: ## The shipped program: target/release/livestream
 	scripts/build
@@ -33,6 +33,17 @@ soak: ## Ten minutes of joins and leaves on the embedded media server (DURATION,
 
 simulate: ## 10,000 plays of everything that can go wrong (SEEDS, FIRST_SEED)
 	scripts/simulate
+
+fuzz: ## Mutated input for every parser at the edge, for longer (FUZZ_CASES)
+	scripts/fuzz
+
+schemathesis: ## What the OpenAPI document promises and forbids, for longer (EXAMPLES)
+	scripts/setup schemathesis
+	cargo build -p livestream
+	EXAMPLES=$${EXAMPLES:-200} tests/api/run.sh
+
+audit: ## Licences, sources and known weaknesses of dependencies
+	scripts/audit
 
 reliability: ## Everything that can fail does, and docs/reliability.md tells what was seen
 	scripts/reliability

@@ -1,7 +1,7 @@
 //! Looking at streams.
 
 use domain::{Head, Identity, Phase, StreamId, StreamView};
-use store::{Concern, Cursor, ListQuery, Page, PeoplePage, Totals};
+use store::{Concern, Cursor, ListQuery, Memo, MemoSwap, Page, PeoplePage, Totals};
 
 use crate::{Orchestrator, UseCaseError};
 
@@ -32,6 +32,16 @@ impl Orchestrator {
         cursor: Option<&Cursor>,
     ) -> Result<PeoplePage, UseCaseError> {
         Ok(self.inner.store.people(id, limit, cursor).await?)
+    }
+
+    /// Writes or removes a small value that ends by itself; see [`store::Store::swap_memo`].
+    pub async fn swap_memo(
+        &self,
+        key: &str,
+        expected: Option<&[u8]>,
+        memo: Option<&Memo>,
+    ) -> Result<MemoSwap, UseCaseError> {
+        Ok(self.inner.store.swap_memo(key, expected, memo).await?)
     }
 
     /// Sums over all active streams.

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
-use axum::http::header::X_CONTENT_TYPE_OPTIONS;
+use axum::http::header::{CONNECTION, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use pin_project_lite::pin_project;
@@ -85,6 +85,8 @@ struct Passage {
     method: Method,
     request_id: HeaderValue,
     route: Option<MatchedPath>,
+    /// The connection ends with the answer; see [`ends_connection`].
+    is_last: bool,
     begun: Instant,
     span: Span,
 }
@@ -104,6 +106,7 @@ impl Passage {
             method: request.method().clone(),
             request_id,
             route,
+            is_last: ends_connection(request.headers()),
             begun: Instant::now(),
             span,
         }
@@ -119,6 +122,9 @@ impl Passage {
         }
         let headers = response.headers_mut();
         headers.insert(X_REQUEST_ID, self.request_id.clone());
+        if self.is_last {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         let duration = self.begun.elapsed();
         self.meters.record(&self.method, response.status(), duration);
@@ -190,6 +196,13 @@ fn answer_panic(panic: &(dyn Any + Send)) -> Response {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!(panic = text.unwrap_or("(no text)"), "a handler panicked");
     Problem::internal().into_response()
+}
+
+/// A chunked request is the last of its connection. It may have had a `Content-Length` too (hyper drops
+/// that silently), and whoever stands before us may believe it: what follows must not be taken for a
+/// request then (RFC 9112, 6.1).
+pub(crate) fn ends_connection(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRANSFER_ENCODING)
 }
 
 /// The caller's own id, if it can be trusted in a log.

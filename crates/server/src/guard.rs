@@ -12,6 +12,7 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use crate::client;
+use crate::idempotency;
 use crate::limits::{Standing, Who};
 use crate::origin;
 use crate::problem::Problem;
@@ -38,7 +39,8 @@ pub(crate) struct Guard<S> {
 
 impl<S> Service<Request> for Guard<S>
 where
-    S: Service<Request, Response = Response, Error = Infallible>,
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
 {
     type Response = Response;
     type Error = Infallible;
@@ -58,7 +60,13 @@ where
             None => None,
         };
         let who = Who::of(client::address(&self.state.config, (&request).into()));
-        GuardFuture::Passed { inner: self.inner.call(request), state: self.state.clone(), who, standing }
+        let answer = if idempotency::is_asked_for(&request) {
+            // The clone has not been asked whether it is ready; a route always is.
+            Answer::Once { once: Box::pin(idempotency::once(self.state.clone(), self.inner.clone(), request)) }
+        } else {
+            Answer::Plain { inner: self.inner.call(request) }
+        };
+        GuardFuture::Passed { answer, state: self.state.clone(), who, standing }
     }
 }
 
@@ -73,7 +81,28 @@ pin_project! {
     #[project = Projected]
     pub(crate) enum GuardFuture<F> {
         Refused { response: Option<Response> },
-        Passed { #[pin] inner: F, state: AppState, who: Who, standing: Option<Standing> },
+        Passed { #[pin] answer: Answer<F>, state: AppState, who: Who, standing: Option<Standing> },
+    }
+}
+
+pin_project! {
+    /// A route's answer, or one that is given once.
+    #[project = ProjectedAnswer]
+    pub(crate) enum Answer<F> {
+        Plain { #[pin] inner: F },
+        // Rare, so it may cost a box.
+        Once { once: Pin<Box<dyn Future<Output = Response> + Send>> },
+    }
+}
+
+impl<F: Future<Output = Result<Response, Infallible>>> Future for Answer<F> {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            ProjectedAnswer::Plain { inner } => inner.poll(cx),
+            ProjectedAnswer::Once { once } => once.as_mut().poll(cx).map(Ok),
+        }
     }
 }
 
@@ -83,8 +112,8 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for GuardFuture<F>
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
             Projected::Refused { response } => Poll::Ready(Ok(response.take().unwrap_or_default())),
-            Projected::Passed { inner, state, who, standing } => {
-                let Ok(mut response) = ready!(inner.poll(cx));
+            Projected::Passed { answer, state, who, standing } => {
+                let Ok(mut response) = ready!(answer.poll(cx));
                 let mut standing = standing.take();
                 // Whoever only fails is told so, and the failures cost no more than this.
                 if response.status() == StatusCode::UNAUTHORIZED

@@ -14,6 +14,7 @@ mod deadline;
 mod edge;
 mod extract;
 mod guard;
+mod idempotency;
 mod keys;
 mod limits;
 mod meters;

@@ -7,9 +7,9 @@
 
 use std::net::IpAddr;
 
-use axum::http::header::{HOST, ORIGIN};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN};
 use axum::http::uri::Authority;
-use axum::http::{HeaderValue, Method, Uri};
+use axum::http::{HeaderName, HeaderValue, Method, Uri};
 
 use crate::client::{self, Call};
 use crate::config::{AllowedOrigins, ServerConfig};
@@ -18,7 +18,8 @@ use crate::problem::Problem;
 /// LiveKit's own calls: signed, so neither name nor origin matters.
 const WEBHOOK: &str = "/webhook";
 
-const SEVERAL_HOSTS: &str = "a request must have one Host header";
+/// Sent twice, two servers could each believe another one.
+const SINGLE: [HeaderName; 4] = [HOST, AUTHORIZATION, CONTENT_TYPE, ORIGIN];
 pub(crate) const FOREIGN_NAME: &str = "this server was started without keys for this machine alone, and answers under \
     localhost, *.localhost, 127.0.0.0/8 and [::1] only: set API_KEYS to ask callers for a key, or AUTH=off to let \
     every caller do everything under any name";
@@ -27,8 +28,9 @@ pub(crate) const FOREIGN_PAGE: &str =
 
 /// Refuses what came under a foreign name or from a foreign page.
 pub(crate) fn check<B>(config: &ServerConfig, request: &axum::http::Request<B>) -> Result<(), Problem> {
-    if request.headers().get_all(HOST).iter().nth(1).is_some() {
-        return Err(Problem::invalid(SEVERAL_HOSTS));
+    let doubled = SINGLE.iter().find(|name| request.headers().get_all(*name).iter().nth(1).is_some());
+    if let Some(name) = doubled {
+        return Err(Problem::invalid(format!("the header {name} must be there once")));
     }
     if request.uri().path() == WEBHOOK {
         return Ok(());

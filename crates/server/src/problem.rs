@@ -131,6 +131,20 @@ impl Problem {
         Details::new(StatusCode::FORBIDDEN, "foreign_origin", "Foreign origin", detail).into()
     }
 
+    /// 409: a request with the same key is being carried out.
+    pub(crate) fn key_in_use() -> Self {
+        let detail = "a request with this Idempotency-Key is being carried out; ask again in a moment";
+        let mut details = Details::new(StatusCode::CONFLICT, "idempotency_key_in_use", "Key in use", detail);
+        details.retry_after = Some(SOON);
+        details.into()
+    }
+
+    /// 422: the key was used for another request.
+    pub(crate) fn key_reused() -> Self {
+        let detail = "this Idempotency-Key was used for another request; make a new one for each";
+        Details::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", "Key reused", detail).into()
+    }
+
     /// 429: too many `what` from one address or key.
     pub(crate) fn rate_limited(what: &str, by: &str, quota: Quota, seconds: u32) -> Self {
         let detail = format!(

@@ -4,9 +4,9 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LINK, LOCATION, RETRY_AFTER,
+    ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LINK, LOCATION, RETRY_AFTER,
 };
-use axum::http::{HeaderName, Method};
+use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -19,8 +19,9 @@ use utoipa_axum::routes;
 
 use crate::config::{AllowedOrigins, ServerConfig};
 use crate::deadline::DeadlineLayer;
-use crate::edge::EdgeLayer;
+use crate::edge::{self, EdgeLayer};
 use crate::guard::GuardLayer;
+use crate::idempotency;
 use crate::limits;
 use crate::openapi::{self, ApiDoc};
 use crate::origin;
@@ -125,10 +126,20 @@ fn cors(config: &ServerConfig) -> Option<CorsLayer> {
             CONTENT_TYPE,
             IF_MATCH,
             IF_NONE_MATCH,
+            idempotency::IDEMPOTENCY_KEY,
             last_event_id,
             request_id.clone(),
         ])
-        .expose_headers([ETAG, LINK, LOCATION, RETRY_AFTER, request_id, limits::POLICY, limits::LIMIT]);
+        .expose_headers([
+            ETAG,
+            LINK,
+            LOCATION,
+            RETRY_AFTER,
+            request_id,
+            limits::POLICY,
+            limits::LIMIT,
+            idempotency::REPLAYED,
+        ]);
     Some(layer)
 }
 
@@ -140,5 +151,10 @@ async fn guard_signalling(State(state): State<AppState>, request: Request, next:
     if signalling && state.is_draining() {
         return Problem::draining().into_whole_response();
     }
-    next.run(request).await
+    let is_last = edge::ends_connection(request.headers());
+    let mut response = next.run(request).await;
+    if is_last {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }

@@ -5,6 +5,9 @@
 //! missing, starting it says so loudly and gives `None`, so that the test can
 //! skip; with `CI` set it panics, because there a skipped suite is a failure.
 
+pub mod attacks;
+pub mod fuzz;
+
 mod livekit;
 mod livestream;
 mod nginx;

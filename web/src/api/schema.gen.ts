@@ -1021,7 +1021,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `stream_finished`; `room_taken`: its room is somebody else's; `duplicate_identity`: the identity is in it already; `identity_held`: the identity is a host's or speaker's; `too_many_bans`, `too_many_roles`; `privacy_is_fixed` */
+        /** @description `stream_finished`; `room_taken`: its room is somebody else's; `duplicate_identity`: the identity is in it already; `identity_held`: the identity is a host's or speaker's; `too_many_bans`, `too_many_roles`; `privacy_is_fixed`; `idempotency_key_in_use` */
         Conflict: {
             headers: {
                 [name: string]: unknown;
@@ -1041,6 +1041,15 @@ export interface components {
         };
         /** @description What was sent is not what was expected; `detail` says which */
         Invalid: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The Idempotency-Key was used for another request */
+        KeyReused: {
             headers: {
                 [name: string]: unknown;
             };
@@ -1149,6 +1158,7 @@ export type ResponseChangedMeanwhile = components['responses']['ChangedMeanwhile
 export type ResponseConflict = components['responses']['Conflict'];
 export type ResponseForbidden = components['responses']['Forbidden'];
 export type ResponseInvalid = components['responses']['Invalid'];
+export type ResponseKeyReused = components['responses']['KeyReused'];
 export type ResponseNotFound = components['responses']['NotFound'];
 export type ResponseOther = components['responses']['Other'];
 export type ResponseTooLarge = components['responses']['TooLarge'];
@@ -1445,7 +1455,10 @@ export interface operations {
     create_stream: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Names this request: sent again with the same key it is not done again for 24 hours (while a token that it gives out is valid), but answered as before, with `Idempotency-Replayed: true`. What was refused is not kept. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -1501,6 +1514,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
+            422: components["responses"]["KeyReused"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
             default: components["responses"]["Other"];
@@ -1711,7 +1725,10 @@ export interface operations {
     create_ban: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Names this request: sent again with the same key it is not done again for 24 hours (while a token that it gives out is valid), but answered as before, with `Idempotency-Replayed: true`. What was refused is not kept. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description Stream id, percent-encoded */
                 id: string;
@@ -1754,6 +1771,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
+            422: components["responses"]["KeyReused"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
             default: components["responses"]["Other"];
@@ -1791,7 +1809,10 @@ export interface operations {
     create_invite: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Names this request: sent again with the same key it is not done again for 24 hours (while a token that it gives out is valid), but answered as before, with `Idempotency-Replayed: true`. What was refused is not kept. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description Stream id, percent-encoded */
                 id: string;
@@ -1833,6 +1854,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
+            422: components["responses"]["KeyReused"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
             default: components["responses"]["Other"];
@@ -1841,7 +1863,10 @@ export interface operations {
     join_stream: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Names this request: sent again with the same key it is not done again for 24 hours (while a token that it gives out is valid), but answered as before, with `Idempotency-Replayed: true`. What was refused is not kept. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description Stream id, percent-encoded */
                 id: string;
@@ -1887,6 +1912,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
+            422: components["responses"]["KeyReused"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
             default: components["responses"]["Other"];
@@ -1895,7 +1921,10 @@ export interface operations {
     leave_stream: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Names this request: sent again with the same key it is not done again for 24 hours (while a token that it gives out is valid), but answered as before, with `Idempotency-Replayed: true`. What was refused is not kept. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description Stream id, percent-encoded */
                 id: string;
@@ -1924,7 +1953,9 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
+            422: components["responses"]["KeyReused"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
             default: components["responses"]["Other"];
@@ -2113,7 +2144,10 @@ export interface operations {
     mute_participant: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Names this request: sent again with the same key it is not done again for 24 hours (while a token that it gives out is valid), but answered as before, with `Idempotency-Replayed: true`. What was refused is not kept. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description Stream id, percent-encoded */
                 id: string;
@@ -2146,6 +2180,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
+            422: components["responses"]["KeyReused"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
             default: components["responses"]["Other"];
@@ -2212,7 +2247,10 @@ export interface operations {
     create_ticket: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Names this request: sent again with the same key it is not done again for 24 hours (while a token that it gives out is valid), but answered as before, with `Idempotency-Replayed: true`. What was refused is not kept. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description Stream id, percent-encoded */
                 id: string;
@@ -2239,6 +2277,8 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["KeyReused"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
             default: components["responses"]["Other"];

@@ -117,3 +117,45 @@ fn what_is_shown_is_a_valid_file_with_sources_and_without_secrets() {
     assert!(!text.contains("hush"), "{text}");
     assert!(text.contains("# flag --port") && text.contains("# default") && text.contains("# not set"), "{text}");
 }
+
+/// Files and values as somebody may have them.
+const FILES: &[&[u8]] = &[
+    b"host = \"127.0.0.1\"\nport = 3000\ncors_origins = [\"https://a\", \"*\"]\nsweep_interval = 0.5\nrate_limit = false\n",
+    b"limit_join = \"600/60\"\ntrusted_proxies = \"10.0.0.0/8, ::1\"\nredis_url = \"rediss://u:hush-hush@h:1/2\"\n",
+    b"api_keys = [\"a:admin:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"]\nlog_level = \"info,a=debug\"\n",
+    b"livekit_host = \"wss://a:1\"\nlivekit_api_key = \"k\"\nlivekit_api_secret = \"hush-hush\"\nmedia_addresses = [\"::1\"]\n",
+];
+const FILE_WORDS: &[&[u8]] = &[
+    b"\n",
+    b"#",
+    b"[",
+    b"]",
+    b"\"\"\"",
+    b"auth = \"off\"\n",
+    b"-1",
+    b"1e999",
+    b"nan",
+    b"65536",
+    b"/0",
+    b"\\u0000",
+    b"[a]\n",
+    b"port.",
+];
+
+proptest::proptest! {
+    #![proptest_config(testkit::fuzz::cases())]
+
+    /// A file is understood or refused with the reason, and no secret is told either way.
+    #[test]
+    fn fuzz_configuration(bytes in testkit::fuzz::mutated(FILES, FILE_WORDS)) {
+        let file = String::from_utf8_lossy(&bytes).into_owned();
+        let settings = manual::settings();
+        let Ok(values) = gather(&settings, &Inputs { file: Some(file), ..Inputs::default() }) else { return Ok(()) };
+        let loaded = Loaded { settings, values };
+        assert!(loaded.show().parse::<toml::Table>().is_ok());
+        match loaded.config() {
+            Ok(config) => assert!(!format!("{config:?}").contains("hush-hush")),
+            Err(error) => assert!(!error.0.is_empty() && error.0.iter().all(|text| !text.is_empty())),
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! The shipped program as a process, with a real Redis, a real LiveKit 1.13.5 (or its own media server), a real nginx and LiveKit's own SDK as participants.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod attacks;
 mod burst;
 mod client;
 mod configuration;

@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::openapi::example::ExampleBuilder;
-use utoipa::openapi::path::{HttpMethod, OperationBuilder, PathItem, PathsBuilder};
+use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn, PathItem, PathsBuilder};
 use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::security::SecurityRequirement;
-use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response};
+use utoipa::openapi::{Content, ObjectBuilder, OpenApi, Ref, RefOr, Response, Schema, Type};
 
 use super::problems::PROBLEMS;
 
@@ -30,6 +31,8 @@ struct WebhookExample {
 
 /// Adds everything that the route list does not say by itself.
 pub(super) fn complete(mut document: OpenApi) -> OpenApi {
+    close_bodies(&mut document);
+    add_keys(&mut document);
     add_refusals(&mut document);
     add_problems(&mut document);
     add_examples(&mut document);
@@ -45,6 +48,36 @@ fn examples() -> Examples {
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut utoipa::openapi::path::Operation> {
     let PathItem { get, put, post, delete, patch, .. } = item;
     [get, put, post, delete, patch].into_iter().flatten()
+}
+
+/// Bodies of requests: what nobody asked for is refused.
+fn close_bodies(document: &mut OpenApi) {
+    for (name, schema) in document.components.iter_mut().flat_map(|components| &mut components.schemas) {
+        if let (true, RefOr::T(Schema::Object(object))) = (name.ends_with("Body"), schema) {
+            object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+        }
+    }
+}
+
+/// Every `POST` of a caller can be sent twice and done once.
+fn add_keys(document: &mut OpenApi) {
+    let described = "Names this request: sent again with the same key it is not done again for 24 hours (while a token \
+        that it gives out is valid), but answered as before, with `Idempotency-Replayed: true`. What was refused is not kept.";
+    let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(257));
+    let key = ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .description(Some(described))
+        .schema(Some(text.pattern(Some("^[!-~]+$"))))
+        .build();
+    let posts = document.paths.paths.iter_mut().filter(|(path, _)| *path != "/webhook");
+    for post in posts.filter_map(|(_, item)| item.post.as_mut()) {
+        post.parameters.get_or_insert_default().push(RefOr::T(key.clone()));
+        for (status, name) in [("409", "Conflict"), ("422", "KeyReused"), ("503", "Unavailable")] {
+            let responses = &mut post.responses.responses;
+            responses.entry(status.to_owned()).or_insert_with(|| Ref::from_response_name(name).into());
+        }
+    }
 }
 
 /// What the layers around the routes answer, for all of them at once.

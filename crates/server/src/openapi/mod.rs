@@ -36,8 +36,8 @@ use self::schemas::{LiveKitParticipant, LiveKitRoom, LiveKitTrack, LiveKitWebhoo
     components(
         schemas(LobbySnapshot<'static>, RemovedStream<'static>, ProblemDocument<'static>, LiveKitWebhook, LiveKitRoom,
             LiveKitParticipant, LiveKitTrack),
-        responses(Invalid, Unauthorized, Forbidden, NotFound, Conflict, ChangedMeanwhile, TooLarge, TooMany, Unavailable,
-            Other)
+        responses(Invalid, Unauthorized, Forbidden, NotFound, Conflict, ChangedMeanwhile, TooLarge, TooMany, KeyReused,
+            Unavailable, Other)
     ),
     modifiers(&Credentials)
 )]
@@ -92,7 +92,7 @@ problem_response! {
 }
 problem_response! {
     /// 409
-    Conflict, "`stream_finished`; `room_taken`: its room is somebody else's; `duplicate_identity`: the identity is in it already; `identity_held`: the identity is a host's or speaker's; `too_many_bans`, `too_many_roles`; `privacy_is_fixed`"
+    Conflict, "`stream_finished`; `room_taken`: its room is somebody else's; `duplicate_identity`: the identity is in it already; `identity_held`: the identity is a host's or speaker's; `too_many_bans`, `too_many_roles`; `privacy_is_fixed`; `idempotency_key_in_use`"
 }
 problem_response! {
     /// 412
@@ -105,6 +105,10 @@ problem_response! {
 problem_response! {
     /// 429
     TooMany, "Too many of these from this address or key; with `Retry-After`, `RateLimit` and `RateLimit-Policy`"
+}
+problem_response! {
+    /// 422
+    KeyReused, "The Idempotency-Key was used for another request"
 }
 problem_response! {
     /// 503

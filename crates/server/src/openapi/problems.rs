@@ -137,6 +137,13 @@ pub(crate) const PROBLEMS: &[(&str, &[ProblemExample])] = &[
                 "somebody with this userId is already in the stream",
                 "`onDuplicate` is `reject`, or had to be",
             ),
+            problem(
+                "idempotency_key_in_use",
+                409,
+                "Key in use",
+                "a request with this Idempotency-Key is being carried out; ask again in a moment",
+                "The same request is under way: ask again after `Retry-After`",
+            ),
         ],
     ),
     (
@@ -167,6 +174,16 @@ pub(crate) const PROBLEMS: &[(&str, &[ProblemExample])] = &[
             "Too many requests",
             "too many joins from this address: 60 in 60 s are allowed; try again in 7 s",
             "Try again after `Retry-After`",
+        )],
+    ),
+    (
+        "KeyReused",
+        &[problem(
+            "idempotency_key_reused",
+            422,
+            "Key reused",
+            "this Idempotency-Key was used for another request; make a new one for each",
+            "Make a new key for each request, and keep it for its repetitions",
         )],
     ),
     (
@@ -270,6 +287,8 @@ mod tests {
             Problem::foreign_name(FOREIGN_NAME),
             Problem::foreign_page(FOREIGN_PAGE),
             Problem::rate_limited("joins", "address", minute, 7),
+            Problem::key_in_use(),
+            Problem::key_reused(),
             Problem::draining(),
             Problem::internal(),
             UseCaseError::Finished.into(),

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
+use domain::Timestamp;
 use orchestrator::{BanRequest, Issued};
 use percent_encoding::utf8_percent_encode;
 use serde::Serialize;
@@ -14,6 +15,7 @@ use crate::access::{Caller, Leader};
 use crate::api::{BanBody, BannedPerson, InviteBody, IssuedInvite, IssuedTicket};
 use crate::body::Members;
 use crate::extract::{PersonPath, StreamPath};
+use crate::idempotency::KeepFor;
 use crate::problem::Problem;
 use crate::routes::json;
 use crate::routes::streams::UNRESERVED;
@@ -48,7 +50,7 @@ pub(crate) async fn create_invite(
     // In the fragment: it is sent to no server, and stands in no log and no Referer.
     let stream = utf8_percent_encode(id.as_str(), UNRESERVED);
     let link = format!("/room.html?streamId={stream}#invite={secret}");
-    secret_answer(&IssuedInvite { token: &secret, role: body.role, expires_at, link: &link })
+    secret_answer(&state, expires_at, &IssuedInvite { token: &secret, role: body.role, expires_at, link: &link })
 }
 
 /// Makes a ticket, with which an event stream can be opened without a header, within a minute.
@@ -69,7 +71,7 @@ pub(crate) async fn create_ticket(
     caller: Caller,
 ) -> Result<Response, Problem> {
     let Issued { secret, expires_at } = state.orchestrator.issue_ticket(&id, &caller.into_credential()).await?;
-    secret_answer(&IssuedTicket { ticket: &secret, expires_at })
+    secret_answer(&state, expires_at, &IssuedTicket { ticket: &secret, expires_at })
 }
 
 /// Bans somebody: refused at the door, taken out of the room, and out again should an older token let them in.
@@ -140,9 +142,10 @@ pub(crate) async fn lift_ban(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// 201 with something that no cache may keep.
-fn secret_answer(body: &impl Serialize) -> Result<Response, Problem> {
+/// 201 with something that no cache may keep, and that is worth nothing after `end`.
+fn secret_answer(state: &AppState, end: Timestamp, body: &impl Serialize) -> Result<Response, Problem> {
     let mut response = json(StatusCode::CREATED, body)?;
+    response.extensions_mut().insert(KeepFor::until(end, state.orchestrator.now()));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }

@@ -11,6 +11,7 @@ use crate::api::{JoinStreamBody, JoinedStream, LeaveStreamBody};
 use crate::body::Members;
 use crate::client;
 use crate::extract::StreamPath;
+use crate::idempotency::KeepFor;
 use crate::problem::Problem;
 use crate::routes::json;
 use crate::state::AppState;
@@ -59,6 +60,8 @@ pub(crate) async fn join_stream(State(state): State<AppState>, request: Request)
         expires_at: joined.expires_at,
     };
     let mut response = json(StatusCode::OK, &answer)?;
+    // Given again, a token is of use only while it is valid.
+    response.extensions_mut().insert(KeepFor::until(joined.expires_at, state.orchestrator.now()));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }

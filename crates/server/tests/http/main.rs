@@ -6,11 +6,14 @@
 mod access;
 mod admission;
 mod app;
+mod attacks;
 mod caps;
 mod classic;
 mod defects;
 mod edge;
 mod events;
+mod fuzz;
+mod idempotency;
 mod limits;
 mod moderate;
 mod openapi;

@@ -12,14 +12,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::{Setup, TestApp};
 
-struct Served {
-    app: TestApp,
-    address: SocketAddr,
-    shutdown: CancellationToken,
+pub(crate) struct Served {
+    pub(crate) app: TestApp,
+    pub(crate) address: SocketAddr,
+    pub(crate) shutdown: CancellationToken,
     task: JoinHandle<()>,
 }
 
-async fn start(config: ServerConfig) -> Served {
+pub(crate) async fn start(config: ServerConfig) -> Served {
     let app = TestApp::with(Setup { config, ..Setup::default() }).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,0 +1,42 @@
+//! What an outsider may try: each attack, and what came of it, is a row of `docs/security.md`.
+
+mod bodies;
+mod pages;
+mod proofs;
+mod wire;
+
+/// One test per attack, and a check that the document tells of no other.
+macro_rules! attacks {
+    ($($module:ident :: $attack:ident),* $(,)?) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $attack() {
+                $module::$attack().await.check(concat!("server: attacks::", stringify!($attack)));
+            }
+        )*
+
+        #[test]
+        fn the_document_tells_of_these_attacks_alone() {
+            testkit::attacks::check_names("server: attacks::", &[$(stringify!($attack)),*]);
+        }
+    };
+}
+
+attacks! {
+    wire::slow_heads,
+    wire::slow_bodies,
+    wire::huge_heads,
+    wire::smuggling,
+    wire::doubled_headers,
+    wire::odd_methods,
+    bodies::huge_json,
+    bodies::odd_json,
+    bodies::compressed,
+    bodies::hostile_names,
+    pages::paths,
+    pages::foreign_pages,
+    proofs::forged_tokens,
+    proofs::forged_webhooks,
+    proofs::replayed_webhooks,
+    proofs::odd_event_ids,
+}
