@@ -69,6 +69,8 @@ pub(crate) enum Task {
     Watch(Option<String>),
     /// `join-token`
     JoinToken(JoinArgs),
+    /// `health`
+    Health,
 }
 
 /// Which streams to list.
@@ -92,14 +94,15 @@ pub(crate) struct JoinArgs {
 }
 
 /// The commands, to be added to the program's own.
-pub(crate) fn commands() -> [Command; 2] {
-    [streams(), join_token()]
+pub(crate) fn commands() -> [Command; 3] {
+    [streams(), join_token(), health()]
 }
 
 /// What `name`, one of [`commands`], asks for.
 pub(crate) fn order(name: &str, matches: &ArgMatches) -> Option<Order> {
     let (task, inner) = match (name, matches.subcommand()) {
         ("join-token", _) => (join_task(matches), matches),
+        ("health", _) => (Task::Health, matches),
         ("streams", Some((verb, inner))) => (streams_task(verb, inner)?, inner),
         _ => return None,
     };
@@ -210,6 +213,10 @@ fn join_token() -> Command {
         .arg(value("name", "TEXT", "Display name"))
         .arg(value("metadata", "TEXT", "The participant's own metadata"));
     with_server(command)
+}
+
+fn health() -> Command {
+    with_server(Command::new("health").about("Asks whether a server lives, for the health check of a container"))
 }
 
 /// The options of every command that talks to a server.

@@ -30,5 +30,6 @@ pub(crate) async fn run(order: Order) -> Result<(), ClientError> {
         Task::Watch(Some(id)) => watch::stream(&api, &id, order.json).await,
         Task::Watch(None) => watch::lobby(&api, order.json).await,
         Task::JoinToken(join) => streams::join_token(&api, &join, order.json).await,
+        Task::Health => streams::health(&api, order.json).await,
     }
 }

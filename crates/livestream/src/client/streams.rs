@@ -1,4 +1,4 @@
-//! The commands that ask once: list, show, create, end, join-token.
+//! The commands that ask once: list, show, create, end, join-token, health.
 
 use std::time::Duration;
 
@@ -37,6 +37,12 @@ pub(crate) async fn list(api: &Api, args: &ListArgs, json: bool) -> Result<(), C
         remark("there are more: --limit N, or --all");
     }
     Ok(())
+}
+
+/// `health`: whether the process answers, whatever else it needs.
+pub(crate) async fn health(api: &Api, json: bool) -> Result<(), ClientError> {
+    let report: Value = api.get("/healthz").await?;
+    if json { print_json(&report) } else { print(report["status"].as_str().unwrap_or_default()) }
 }
 
 /// As many streams as wanted, and whether there are more.

@@ -37,6 +37,7 @@ async fn ask(server: &Livestream, arguments: &[&str]) -> (Option<i32>, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_are_created_listed_shown_and_ended() {
     let one = server().await;
+    assert_eq!(ask(&one, &["health"]).await, (Some(0), "ok\n".to_owned()));
     let create = ["streams", "create", "gold", "--title", "Go\u{1b}[2Jld", "--max-participants", "7"];
     let (code, text) = ask(&one, &["streams", "create", "gold", "--title", "Gold", "--max-participants", "7"]).await;
     assert_eq!((code, text.as_str()), (Some(0), "created gold\n"));
