@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::StoreError;
+use crate::{MetaKey, StoreError};
 
 use super::RedisStore;
 
@@ -22,11 +22,12 @@ pub struct RedisFacts {
 }
 
 impl RedisStore {
-    /// Asks the server about itself: two round trips.
+    /// Asks the server (of a cluster, one node of it) about itself: two round trips.
     pub async fn facts(&self) -> Result<RedisFacts, StoreError> {
-        let info: String = self.link.command("inspect", redis::cmd("INFO")).await?;
+        let node = self.layout.meta(MetaKey::Deployment);
+        let info: String = self.link.beside("inspect", &node, redis::cmd("INFO")).await?;
         let asked = Instant::now();
-        let (seconds, micros): (i64, i64) = self.link.command("inspect", redis::cmd("TIME")).await?;
+        let (seconds, micros): (i64, i64) = self.link.beside("inspect", &node, redis::cmd("TIME")).await?;
         let took = asked.elapsed();
         let here = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
         let round_trip = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
