@@ -16,8 +16,6 @@ const (
 	frameRate = 30
 	// A key frame is this much larger than another.
 	keyFrame = 4
-	// Where a frame says of which layer it is, behind the longest header.
-	layerAt = 10
 	// The loudness of the microphone in -dBov: somebody speaks.
 	level = 30
 )
@@ -27,7 +25,6 @@ type camera struct {
 	lksdk.BaseSampleProvider
 	width, height uint16
 	size          int
-	layer         byte
 	wanted        atomic.Bool
 }
 
@@ -40,7 +37,6 @@ func (c *camera) NextSample(context.Context) (media.Sample, error) {
 	}
 	frame := make([]byte, size)
 	copy(frame, header)
-	frame[layerAt] = c.layer
 	return media.Sample{Data: frame, Duration: time.Second / frameRate}, nil
 }
 
@@ -72,11 +68,8 @@ func publish(host *lksdk.Room) error {
 	if _, err := host.LocalParticipant.PublishTrack(audio, options); err != nil {
 		return err
 	}
-	if *sound {
-		return nil
-	}
 	layers := []*lksdk.LocalTrack{}
-	for number, one := range []struct {
+	for _, one := range []struct {
 		quality       livekit.VideoQuality
 		width, height uint16
 		bits          int
@@ -85,7 +78,7 @@ func publish(host *lksdk.Room) error {
 		{livekit.VideoQuality_MEDIUM, 640, 360, 500_000},
 		{livekit.VideoQuality_HIGH, 1280, 720, 1_700_000},
 	} {
-		source := &camera{width: one.width, height: one.height, size: one.bits / 8 / frameRate, layer: byte(number)}
+		source := &camera{width: one.width, height: one.height, size: one.bits / 8 / frameRate}
 		source.wanted.Store(true)
 		layer, err := videoLayer(source, one.quality, one.bits)
 		if err != nil {
