@@ -49,13 +49,6 @@ impl Config {
 pub struct Limits {
     /// Participants on this server over all rooms; joining beyond is 503.
     pub participants: usize,
-    /// Participants whose media connection is not up yet, over all rooms; joining beyond is 503. Each costs a handshake
-    /// and is given [`Timeouts::join`].
-    pub joining: usize,
-    /// Joins per second on average over all rooms; beyond it is 503. A join costs some milliseconds of one core.
-    pub joins_per_second: u32,
-    /// Joins at once before the average counts.
-    pub join_burst: u32,
     /// Rooms on this server; creating one beyond is refused as `resource_exhausted`.
     pub rooms: usize,
     /// Tracks one participant may publish; beyond is `LIMIT_EXCEEDED`.
@@ -87,9 +80,6 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             participants: 2_000,
-            joining: 500,
-            joins_per_second: 100,
-            join_burst: 300,
             rooms: 1_000,
             tracks_per_participant: 32,
             signal_message_bytes: 1 << 20,

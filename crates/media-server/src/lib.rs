@@ -19,7 +19,6 @@
 //! ```
 
 mod access;
-mod allowance;
 mod config;
 mod engine;
 mod http;

@@ -4,14 +4,12 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use slotmap::new_key_type;
-use str0m::bwe::Bitrate;
 use str0m::change::SdpPendingOffer;
 use str0m::config::DtlsCert;
-use str0m::media::{Direction, Mid, Rid};
+use str0m::media::{Mid, Rid};
 use str0m::rtp::Ssrc;
 use str0m::{Candidate, Rtc, RtcConfig};
 
-use crate::bandwidth::Bandwidth;
 use crate::command::{Codec, MediaKind};
 use crate::config::Config;
 use crate::data::Channels;
@@ -44,9 +42,6 @@ const RTX_AGE: Duration = Duration::from_secs(3);
 /// The share of what is sent that may be retransmissions. `str0m`'s own 15 % stops repairing just when a bad network
 /// loses, or only reorders, a little more than usual.
 const RTX_SHARE: f32 = 0.5;
-
-/// What waits for less than this is sent all the same.
-const WORTH_PURGING: Duration = Duration::from_millis(100);
 
 /// Data-channel bytes that may be in flight per connection; bounds throughput to this much per round trip.
 const DATA_IN_FLIGHT: usize = 512 << 10;
@@ -91,19 +86,6 @@ pub(crate) struct Transport {
     pub(crate) counted: HashMap<(Mid, Option<Rid>, bool), Counted>,
     /// What was measured in this quality interval.
     pub(crate) measured: Measured,
-    /// What it can carry to the client.
-    pub(crate) bandwidth: Bandwidth,
-    /// What was written to it and given out by it since it last came to rest.
-    pub(crate) burst: Burst,
-}
-
-/// What happened on a connection since it last had nothing to say.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Burst {
-    /// Media packets written to it.
-    pub(crate) written: u32,
-    /// Datagrams it gave out.
-    pub(crate) sent: u32,
 }
 
 /// A section on which the client means to send.
@@ -161,7 +143,6 @@ impl Transport {
     pub(crate) fn new(
         participant: ParticipantId,
         target: Target,
-        receives: bool,
         reuse_sections: bool,
         config: &Config,
         certificate: Option<&DtlsCert>,
@@ -170,7 +151,7 @@ impl Transport {
         Transport {
             participant,
             target,
-            rtc: rtc(config, receives, certificate, now),
+            rtc: rtc(config, certificate, now),
             known: Known::default(),
             timer: Timer::default(),
             queued: false,
@@ -187,8 +168,6 @@ impl Transport {
             pending: None,
             counted: HashMap::new(),
             measured: Measured::default(),
-            bandwidth: Bandwidth::default(),
-            burst: Burst::default(),
         }
     }
 
@@ -201,38 +180,12 @@ impl Transport {
 
     /// Makes a section's stream ready to send `packets` again, and gives its SSRC.
     pub(crate) fn start_stream(&mut self, mid: &str, packets: usize) -> Option<Ssrc> {
-        let measured = self.bandwidth.is_measured();
         let mut api = self.rtc.direct_api();
         let stream = api.stream_tx_by_mid(mid.into(), None)?;
         if stream.rtx().is_some() {
             stream.set_rtx_cache(packets, RTX_AGE, Some(RTX_SHARE));
-            stream.set_unpaced(!measured);
         }
         Some(stream.ssrc())
-    }
-
-    /// Drops what waits to be sent in a section: it is of a layer that was stopped because it is too much, and would
-    /// keep the next one waiting. What is missing at the viewer ends with the key frame that follows.
-    pub(crate) fn purge(&mut self, mid: Mid, ssrc: &Ssrc, now: Instant) {
-        let mut api = self.rtc.direct_api();
-        let waits = api.stream_tx(ssrc).and_then(|stream| stream.queue_info()).and_then(|queue| queue.first_unsent());
-        if waits.is_none_or(|since| now.saturating_duration_since(since) < WORTH_PURGING) {
-            return;
-        }
-        // A section that stops sending forgets what waits; nothing is negotiated, since nothing is applied.
-        let mut changes = self.rtc.sdp_api();
-        changes.set_direction(mid, Direction::Inactive);
-        changes.set_direction(mid, Direction::SendOnly);
-    }
-
-    /// Sends video as fast as the connection carries it if that is known, else as it comes.
-    pub(crate) fn pace(&mut self) {
-        let measured = self.bandwidth.is_measured();
-        for slot in self.slots.iter().filter(|slot| slot.kind == MediaKind::Video) {
-            if let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(slot.mid.as_str().into(), None) {
-                stream.set_unpaced(!measured);
-            }
-        }
     }
 
     /// Gives a section a new SSRC pair: with the old one a client decodes the new track but shows nothing. The stream
@@ -254,7 +207,7 @@ impl Transport {
 }
 
 /// A state machine with the engine's codecs.
-fn rtc(config: &Config, receives: bool, certificate: Option<&DtlsCert>, now: Instant) -> Rtc {
+fn rtc(config: &Config, certificate: Option<&DtlsCert>, now: Instant) -> Rtc {
     let mut builder = RtcConfig::new()
         .set_ice_lite(true)
         .set_rtp_mode(true)
@@ -267,9 +220,6 @@ fn rtc(config: &Config, receives: bool, certificate: Option<&DtlsCert>, now: Ins
         .set_sctp_max_buffered_amount(DATA_IN_FLIGHT);
     for (pt, rtx, mode, profile) in H264 {
         builder.codec_config().add_h264(pt.into(), Some(rtx.into()), mode, profile);
-    }
-    if receives && config.congestion_control {
-        builder = builder.enable_bwe(Some(Bitrate::bps(config.initial_bandwidth)));
     }
     if let Some(certificate) = certificate {
         builder = builder.set_dtls_cert(certificate.clone());

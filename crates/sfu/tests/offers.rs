@@ -50,7 +50,6 @@ impl Session {
                 mode,
                 can_subscribe: false,
                 reuse_sections: true,
-                allow_pause: true,
             }));
         }
         session

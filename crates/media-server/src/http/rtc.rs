@@ -50,9 +50,7 @@ impl Refusal {
             Self::Header(_) | Self::Token(_) | Self::Join(JoinError::Denied) => StatusCode::UNAUTHORIZED,
             Self::Join(JoinError::RoomNotFound) => StatusCode::NOT_FOUND,
             Self::Join(JoinError::RoomFull) => StatusCode::FORBIDDEN,
-            Self::Join(JoinError::ServerFull | JoinError::TooMany) | Self::Draining | Self::Stopped(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Join(JoinError::ServerFull) | Self::Draining | Self::Stopped(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Request(_) | Self::Join(_) => StatusCode::BAD_REQUEST,
         }
     }

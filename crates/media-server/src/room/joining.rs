@@ -14,7 +14,6 @@ use sfu::{ParticipantId, PeerMode, RoomId};
 use super::model::{Participant, Room};
 use super::{ConnId, Now, Output, Rooms};
 use crate::access::Claims;
-use crate::allowance::Allowance;
 use crate::config::{LIVEKIT_VERSION, PROTOCOL};
 use crate::signal::{Dialect, Frame, JoinParams};
 
@@ -27,7 +26,7 @@ const RESUME_MEDIA: Duration = Duration::from_secs(15);
 /// How long the first offer of a Go client is kept back at least.
 const HOLD_FOR_GO: Duration = Duration::from_millis(50);
 
-/// Why nobody joined. Only `ServerFull` and `TooMany` are worth retrying.
+/// Why nobody joined. Only `ServerFull` is worth retrying.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum JoinError {
     /// The token allows no joining. 401.
@@ -51,9 +50,6 @@ pub(crate) enum JoinError {
     /// The server holds as many participants or rooms as it may. 503.
     #[error("this server is full, try again later")]
     ServerFull,
-    /// More join at once than the server has handshakes to spare for. 503.
-    #[error("too many are joining at once, try again in a moment")]
-    TooMany,
 }
 
 impl Rooms {
@@ -89,7 +85,7 @@ impl Rooms {
             return match (self.settings.auto_create, full) {
                 (false, _) => Err(JoinError::RoomNotFound),
                 (true, true) => Err(JoinError::ServerFull),
-                (true, false) => self.check_joining(),
+                (true, false) => Ok(()),
             };
         };
         let again = room.identities.contains_key(&identity(claims, params));
@@ -99,18 +95,11 @@ impl Rooms {
         if self.participants.len() >= limits.participants {
             return Err(JoinError::ServerFull);
         }
-        self.check_joining()?;
         let max = room.info.max_participants;
         if max > 0 && room.info.num_participants >= max && counts(claims) {
             return Err(JoinError::RoomFull);
         }
         Ok(())
-    }
-
-    /// Whether one more may begin to connect.
-    fn check_joining(&self) -> Result<(), JoinError> {
-        let joining = self.participants.values().filter(|p| !p.was_active()).count();
-        if joining >= self.settings.limits.joining { Err(JoinError::TooMany) } else { Ok(()) }
     }
 
     /// A client opened `conn`: it joins, or continues its session.
@@ -119,12 +108,6 @@ impl Rooms {
         if params.reconnect {
             self.resume(now, conn, &claims, params);
             return Ok(());
-        }
-        let limits = &self.settings.limits;
-        let fresh = || Allowance::new(limits.joins_per_second, limits.join_burst, now.at);
-        if !self.joins.get_or_insert_with(fresh).take(now.at) {
-            metrics::counter!("media_signal_refused_total", "limit" => "joins").increment(1);
-            return Err(JoinError::TooMany);
         }
         let identity = identity(&claims, &params);
         let room = self.room_for(now, &claims);
@@ -273,7 +256,6 @@ impl Rooms {
             client: params.client,
             dialect: params.dialect,
             auto_subscribe: params.auto_subscribe,
-            allow_pause: params.allow_pause,
             state: State::Joining,
             joined_ms: now.ms,
             joined: now.at,
@@ -305,7 +287,6 @@ impl Rooms {
             can_subscribe: p.claims.video.can_subscribe.unwrap_or(true),
             // Safari shows nothing when a section carries another track than at first.
             reuse_sections: !p.client.browser.to_lowercase().contains("safari"),
-            allow_pause: p.allow_pause,
         }
     }
 

@@ -28,7 +28,6 @@ use livekit_protocol::signal_response::Message;
 use sfu::{ParticipantId, RoomId, TrackId};
 
 use crate::access::Keyring;
-use crate::allowance::Allowance;
 use crate::config::{Limits, Timeouts};
 use crate::ids::Ids;
 use crate::signal::Frame;
@@ -97,8 +96,6 @@ pub(crate) struct Rooms {
     tracks: HashMap<TrackId, Track>,
     track_sids: HashMap<String, TrackId>,
     conns: HashMap<ConnId, ParticipantId>,
-    /// Joins that may still come; made with the first one, since time comes from outside.
-    joins: Option<Allowance>,
     out: VecDeque<Output>,
 }
 
@@ -116,7 +113,6 @@ impl Rooms {
             tracks: HashMap::new(),
             track_sids: HashMap::new(),
             conns: HashMap::new(),
-            joins: None,
             out: VecDeque::new(),
         }
     }

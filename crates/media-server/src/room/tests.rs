@@ -67,7 +67,6 @@ fn params(dialect: Dialect) -> JoinParams {
         dialect,
         auto_subscribe: true,
         adaptive_stream: false,
-        allow_pause: true,
         reconnect: false,
         participant_sid: String::new(),
         publish_only: String::new(),
@@ -255,40 +254,6 @@ fn a_join_tells_what_clients_need() {
 }
 
 #[test]
-fn a_pause_is_told_to_the_viewer_and_a_demand_to_the_publisher() {
-    let mut w = world();
-    let (ann, bob) = (w.enter("ann"), w.enter("bob"));
-    let (track, sid) = w.publish(&ann, "cam");
-    w.take(&ann);
-    w.take(&bob);
-    for paused in [true, false] {
-        w.event(Event::StreamPaused { participant: bob.id, track, paused });
-    }
-    let told = |m: &Message| match m {
-        Message::StreamStateUpdate(u) => Some(u.stream_states[0].clone()),
-        _ => None,
-    };
-    let states: Vec<_> = w.take(&bob).iter().filter_map(told).collect();
-    assert_eq!(
-        states.iter().map(|s| s.state()).collect::<Vec<_>>(),
-        [proto::StreamState::Paused, proto::StreamState::Active]
-    );
-    assert!(states.iter().all(|s| s.track_sid == sid && s.participant_sid == ann.sid));
-    for quality in [Some(sfu::Quality::Medium), None] {
-        w.event(Event::Demand { track, quality });
-    }
-    let told = |m: &Message| match m {
-        Message::SubscribedQualityUpdate(u) => Some(u.subscribed_codecs[0].clone()),
-        _ => None,
-    };
-    let demands: Vec<_> = w.take(&ann).iter().filter_map(told).collect();
-    assert!(demands.iter().all(|d| d.codec == "vp8" && d.qualities.len() == 3));
-    let enabled = |d: &proto::SubscribedCodec| d.qualities.iter().map(|q| q.enabled).collect::<Vec<_>>();
-    assert_eq!(demands.iter().map(enabled).collect::<Vec<_>>(), [[true, true, false], [false; 3]]);
-    assert!(w.take(&bob).is_empty());
-}
-
-#[test]
 fn a_join_needs_grant_identity_room_and_place() {
     let mut w = world_with(|s| s.limits.participants = 2);
     let mut no_join = grant("a");
@@ -308,23 +273,6 @@ fn a_join_needs_grant_identity_room_and_place() {
     w.enter("b");
     assert_eq!(w.try_join(grant("c"), params(Dialect::Single)).unwrap_err(), JoinError::ServerFull);
     assert!(w.try_join(grant("a"), params(Dialect::Single)).is_ok(), "who is in may come again");
-}
-
-#[test]
-fn joins_are_limited_per_second_and_while_media_is_not_up() {
-    let mut w = world_with(|s| (s.limits.joins_per_second, s.limits.join_burst) = (2, 3));
-    for name in ["a", "b", "c"] {
-        assert!(w.try_join(grant(name), params(Dialect::Single)).is_ok());
-    }
-    assert_eq!(w.try_join(grant("d"), params(Dialect::Single)).unwrap_err(), JoinError::TooMany);
-    w.at += Duration::from_millis(500);
-    assert!(w.try_join(grant("d"), params(Dialect::Single)).is_ok());
-    let mut w = world_with(|s| s.limits.joining = 2);
-    let first = w.join(grant("a"));
-    w.join(grant("b"));
-    assert_eq!(w.try_join(grant("c"), params(Dialect::Single)).unwrap_err(), JoinError::TooMany);
-    w.connected(&first);
-    assert!(w.try_join(grant("c"), params(Dialect::Single)).is_ok(), "one has connected");
 }
 
 #[test]

@@ -17,9 +17,6 @@ use crate::transport::{Transport, TransportKey};
 /// How often the layers of a watched video are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How long a packet may wait in front of a viewer's connection before too much is sent on it.
-const BACKLOG: Duration = Duration::from_millis(200);
-
 impl Engine {
     /// Forwards a packet of a publisher.
     pub(super) fn on_packet(&mut self, transport: TransportKey, packet: RtpPacket) {
@@ -33,7 +30,6 @@ impl Engine {
         let packet = Incoming::read(packet, codec, rank);
         if let Some(layer) = track.layers.get_mut(rank) {
             layer.frames.count(packet.time, packet.vp8.map_or(0, |vp8| vp8.temporal), now);
-            layer.rate.count(packet.payload.len(), now);
         }
         if packet.starts {
             track.layers.got_key(rank);
@@ -46,21 +42,13 @@ impl Engine {
             self.retarget(key);
         }
         let Some(Track { downlinks, layers, .. }) = self.tracks.get_mut(key) else { return };
-        let mut late = Vec::new();
         for downlink in downlinks {
             let Some(numbers) = downlink.forward(&packet, layers) else { continue };
             let Some(sink) = &mut downlink.sink else { continue };
-            let written = write(&mut self.transports, sink, &packet, numbers, &format, &extensions);
-            if written != Written::No {
+            if write(&mut self.transports, sink, &packet, numbers, &format, &extensions) {
                 self.counters.packets_out += 1;
                 mark(&mut self.transports, &mut self.dirty, sink.transport);
             }
-            if written == Written::Late {
-                late.push(sink.transport);
-            }
-        }
-        for transport in late {
-            self.on_backlog(transport);
         }
     }
 
@@ -82,22 +70,14 @@ impl Engine {
     pub(super) fn retarget(&mut self, key: TrackKey) {
         let Some(track) = self.tracks.get_mut(key) else { return };
         let Track { downlinks, layers, muted, .. } = track;
-        let mut changed = Vec::new();
         for downlink in downlinks {
-            let before = downlink.target();
             downlink.retarget(layers, *muted);
-            let video = track.kind == MediaKind::Video;
-            changed.extend(downlink.sink.filter(|_| video && downlink.target() != before).map(|sink| sink.transport));
         }
         self.ask_for_keys(key);
-        for transport in changed {
-            self.reallocate_on(transport);
-        }
     }
 
     /// A track's deadline has come: notices layers that fell silent, repeats requests for key frames.
     pub(super) fn look_after(&mut self, key: TrackKey) {
-        self.weigh_demand(key);
         let Some(track) = self.tracks.get_mut(key) else { return };
         if track.layers.expire(self.config.starved_after, self.now) {
             self.retarget(key);
@@ -150,19 +130,17 @@ impl Engine {
     }
 
     /// Sends the requests for key frames that are due, and sets the track's next deadline.
-    pub(super) fn ask_for_keys(&mut self, key: TrackKey) {
+    fn ask_for_keys(&mut self, key: TrackKey) {
         let Some(track) = self.tracks.get_mut(key) else { return };
         if track.kind == MediaKind::Audio {
             return;
         }
-        for downlink in &track.downlinks {
-            for rank in [downlink.waits_for(), downlink.starts_on(&track.layers)].into_iter().flatten() {
-                track.layers.want_key(rank);
-            }
+        for rank in track.downlinks.iter().filter_map(|downlink| downlink.waits_for()) {
+            track.layers.want_key(rank);
         }
         let due = track.layers.due_plis(self.now);
         let look = (!track.downlinks.is_empty()).then(|| self.now + LOOK_INTERVAL);
-        let next = look.into_iter().chain(track.layers.next_pli()).chain(track.demand.due()).min();
+        let next = look.into_iter().chain(track.layers.next_pli()).min();
         self.timers.arm(&mut track.timer, Due::Track(key), next);
         let Some(source) = track.source.as_ref().map(|source| source.transport).filter(|_| !due.is_empty()) else {
             return;
@@ -232,18 +210,7 @@ fn started(track: &Track) -> Option<Event> {
     Some(Event::TrackStarted { track: track.id, mid, codec: track.codec?, layers: flowing.collect() })
 }
 
-/// What became of a packet for one viewer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Written {
-    /// It cannot be decoded there.
-    No,
-    /// It goes out.
-    Yes,
-    /// It waits behind others that have waited for long.
-    Late,
-}
-
-/// Writes a packet to a viewer's connection.
+/// Writes a packet to a viewer's connection. Returns whether it can be decoded there.
 fn write(
     transports: &mut SlotMap<TransportKey, Transport>,
     sink: &mut Sink<TransportKey>,
@@ -251,8 +218,8 @@ fn write(
     numbers: Renumbered,
     format: &PayloadParams,
     extensions: &ExtensionValues,
-) -> Written {
-    let Some(transport) = transports.get_mut(sink.transport) else { return Written::No };
+) -> bool {
+    let Some(transport) = transports.get_mut(sink.transport) else { return false };
     let pt = match sink.types {
         Some((incoming, pt)) if incoming == packet.pt => pt,
         _ => {
@@ -261,11 +228,9 @@ fn write(
             pt
         }
     };
-    let Some(pt) = pt else { return Written::No };
+    let Some(pt) = pt else { return false };
     let mut api = transport.rtc.direct_api();
-    let Some(stream) = api.stream_tx(&sink.ssrc) else { return Written::No };
-    let waits = stream.queue_info().and_then(|queue| queue.first_unsent());
-    let late = waits.is_some_and(|since| packet.at.saturating_duration_since(since) > BACKLOG);
+    let Some(stream) = api.stream_tx(&sink.ssrc) else { return false };
     let rtp = RtpWrite::new(pt, numbers.seq.into(), numbers.time, numbers.wall, packet.payload.clone())
         .marker(packet.marker)
         .ext_vals(extensions.clone())
@@ -274,8 +239,7 @@ fn write(
         Some(patch) => rtp.vp8_patch(patch),
         None => rtp,
     });
-    transport.burst.written += 1;
-    if late { Written::Late } else { Written::Yes }
+    true
 }
 
 /// The viewer's payload type for a publisher's format, if its section takes it.

@@ -5,10 +5,9 @@
 mod downlink;
 mod layers;
 mod packet;
-mod rate;
 mod renumber;
 
-pub(crate) use downlink::{Downlink, Limit, Sink};
+pub(crate) use downlink::{Downlink, Sink};
 pub(crate) use layers::{LayerTable, rank_rids};
 pub(crate) use packet::Incoming;
 pub(crate) use renumber::Renumbered;

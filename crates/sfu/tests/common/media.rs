@@ -37,10 +37,6 @@ pub struct Layer {
     pub sending: bool,
     /// Key frames sent.
     pub keys: usize,
-    /// Packets of a frame; a key frame has twice as many.
-    pub parts: u8,
-    /// Bytes of a packet that is not of a key frame.
-    pub size: usize,
     number: u8,
     seq: u64,
     time: u32,
@@ -125,13 +121,6 @@ impl Stream {
         }
     }
 
-    /// Makes its three layers as large as those of a camera: 0.15, 0.5 and 1.7 Mbit/s.
-    pub fn like_a_camera(&mut self) {
-        for (layer, (parts, size)) in self.layers.iter_mut().zip([(1, 620), (2, 1035), (6, 1170)]) {
-            (layer.parts, layer.size) = (parts, size);
-        }
-    }
-
     /// The layer with this rid.
     pub fn layer(&mut self, rid: &str) -> &mut Layer {
         self.layers.iter_mut().find(|layer| layer.rid.as_deref() == Some(rid)).unwrap()
@@ -162,8 +151,6 @@ impl Layer {
             rid: rid.map(str::to_owned),
             sending: true,
             keys: 0,
-            parts: 2,
-            size: 200,
             number,
             // Each layer has its own numbers, as in browsers.
             seq: 1000 * (u64::from(number) + 1),
@@ -195,7 +182,7 @@ impl Layer {
         self.time = self.time.wrapping_add(2970);
         self.picture = (self.picture + 1) & 0x7fff;
         self.tl0 = self.tl0.wrapping_add(1);
-        let parts = if key { self.parts * 2 } else { self.parts };
+        let parts = if key { 4 } else { 2 };
         for part in 0..parts {
             let ext = ExtensionValues { video_orientation: orientation, ..Default::default() };
             let last = part + 1 == parts;
@@ -216,7 +203,7 @@ impl Layer {
         payload.push(u8::from(!key));
         payload.push(self.number);
         payload.extend(self.frame.to_be_bytes());
-        payload.resize(if key { self.size.max(900) } else { self.size }, 0);
+        payload.resize(if key { 900 } else { 200 }, 0);
         payload
     }
 
