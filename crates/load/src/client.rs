@@ -42,7 +42,7 @@ impl Client {
             ensure!(read > 0, "the server has closed the connection without an answer");
             answer.take(&self.buffer[..read], &mut |piece: &[u8]| self.body.extend_from_slice(piece))?;
         }
-        self.stream = Some(stream);
+        self.stream = Some(stream).filter(|_| !answer.is_last);
         Ok((answer.status, &self.body))
     }
 

@@ -26,6 +26,17 @@ pub(crate) struct Answer {
     state: State,
     /// The status; 0 until the head is there.
     pub(crate) status: u16,
+    /// Whether the server says that it closes the connection behind it (RFC 9112, 9.6).
+    pub(crate) is_last: bool,
+}
+
+/// What a head says.
+struct Head {
+    status: u16,
+    framing: Framing,
+    is_last: bool,
+    /// Bytes that it takes.
+    length: usize,
 }
 
 #[derive(Debug)]
@@ -57,7 +68,7 @@ enum Framing {
 impl Answer {
     /// Nothing has arrived yet.
     pub(crate) fn expected() -> Self {
-        Self { state: State::Head(Vec::new()), status: 0 }
+        Self { state: State::Head(Vec::new()), status: 0, is_last: false }
     }
 
     /// Whether all of it has arrived.
@@ -73,10 +84,10 @@ impl Answer {
                 State::Head(head) => {
                     let before = head.len();
                     head.extend_from_slice(bytes);
-                    let Some((status, framing, length)) = parse_head(head)? else { return Ok(()) };
-                    self.status = status;
-                    self.state = State::Body(framing);
-                    &bytes[length - before..]
+                    let Some(head) = parse_head(head)? else { return Ok(()) };
+                    (self.status, self.is_last) = (head.status, head.is_last);
+                    self.state = State::Body(head.framing);
+                    &bytes[head.length - before..]
                 }
                 State::Body(framing) => framing.take(bytes, body)?,
             };
@@ -92,8 +103,8 @@ impl Answer {
     }
 }
 
-/// Status, framing of the body, and length of the head; `None`: not all of it is there.
-fn parse_head(bytes: &[u8]) -> Result<Option<(u16, Framing, usize)>, Malformed> {
+/// `None`: not all of it is there.
+fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Malformed> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut head = httparse::Response::new(&mut headers);
     let length = match head.parse(bytes) {
@@ -114,7 +125,8 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(u16, Framing, usize)>, Malformed> 
         (false, None) if matches!(status, 204 | 304) => Framing::Length(0),
         (false, None) => Framing::Close,
     };
-    Ok(Some((status, framing, length)))
+    let is_last = value("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+    Ok(Some(Head { status, framing, is_last, length }))
 }
 
 impl Framing {
@@ -181,6 +193,16 @@ mod tests {
             assert_eq!(read(open, piece), Ok((200, "hello".into(), false)));
             assert_eq!(read("HTTP/1.0 200 OK\r\n\r\nhello", piece), Ok((200, "hello".into(), false)));
             assert_eq!(read("HTTP/1.1 204 No\r\n\r\n", piece), Ok((204, String::new(), true)));
+        }
+    }
+
+    #[test]
+    fn the_last_answer_of_a_connection_says_so() {
+        for (header, is_last) in [("", false), ("Connection: keep-alive\r\n", false), ("Connection: close\r\n", true)] {
+            let mut answer = Answer::expected();
+            let text = format!("HTTP/1.1 204 No\r\n{header}\r\n");
+            assert_eq!(answer.take(text.as_bytes(), &mut |_: &[u8]| {}), Ok(()));
+            assert_eq!(answer.is_last, is_last, "{header}");
         }
     }
 
