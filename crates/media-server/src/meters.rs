@@ -31,6 +31,8 @@ impl Meters {
         counter!("media_nacks_total", "direction" => "out").absolute(c.nacks_out);
         counter!("media_plis_total", "direction" => "in").absolute(c.plis_in);
         counter!("media_plis_total", "direction" => "out").absolute(c.plis_out);
+        counter!("media_videos_paused_total").absolute(c.videos_paused);
+        counter!("media_layers_lowered_total").absolute(c.layers_lowered);
         counter!("media_data_messages_total", "direction" => "in").absolute(c.data_in);
         counter!("media_data_messages_total", "direction" => "out").absolute(c.data_out);
         counter!("media_data_dropped_total").absolute(c.data_dropped);
@@ -50,6 +52,8 @@ fn describe() {
     describe_counter!("media_packets_lost_total", "Media packets viewers reported lost");
     describe_counter!("media_nacks_total", "NACKs received from viewers and sent to publishers");
     describe_counter!("media_plis_total", "Key frame requests received from viewers and sent to publishers");
+    describe_counter!("media_videos_paused_total", "Videos paused because a viewer's connection could not carry them");
+    describe_counter!("media_layers_lowered_total", "Viewers moved to a lower layer for the same reason");
     describe_counter!("media_data_messages_total", "Messages on data channels");
     describe_counter!("media_data_dropped_total", "Data messages dropped for slow or absent receivers");
     describe_counter!("media_data_ignored_total", "Data packets not relayed, by reason");

@@ -29,6 +29,8 @@ pub(crate) struct JoinParams {
     pub auto_subscribe: bool,
     /// The client turns off what it does not show.
     pub adaptive_stream: bool,
+    /// Its videos may be paused when its connection cannot carry them (`subscriber_allow_pause`).
+    pub allow_pause: bool,
     /// Continue the session `participant_sid` instead of a new one.
     pub reconnect: bool,
     /// The session to continue.

@@ -144,6 +144,9 @@ pub struct NewParticipant {
     pub can_subscribe: bool,
     /// Whether a section freed by one track may carry another later. False for Safari, whose SDP therefore grows.
     pub reuse_sections: bool,
+    /// Whether its videos may be paused when its connection cannot carry them (`subscriber_allow_pause`). If not, the
+    /// lowest layer is sent all the same.
+    pub allow_pause: bool,
 }
 
 /// A track that a participant announced.
@@ -259,11 +262,13 @@ pub struct TrackSettings {
     pub height: u32,
     /// The most frames per second wanted; 0: all. Honoured by dropping VP8 temporal layers where there are any.
     pub fps: u32,
+    /// Which videos are served first where the connection cannot carry all: the higher.
+    pub priority: u32,
 }
 
 impl Default for TrackSettings {
     fn default() -> Self {
-        TrackSettings { disabled: false, quality: Quality::High, width: 0, height: 0, fps: 0 }
+        TrackSettings { disabled: false, quality: Quality::High, width: 0, height: 0, fps: 0, priority: 0 }
     }
 }
 

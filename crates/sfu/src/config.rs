@@ -48,6 +48,19 @@ pub struct Config {
 
     /// Sent packets kept per video for retransmission.
     pub rtx_packets: usize,
+
+    /// Whether viewers get only what their connection carries, by measuring it. Off: they get all they want.
+    pub congestion_control: bool,
+
+    /// What a viewer's connection is taken to carry before anything was measured, in bits per second. Measuring
+    /// begins at once, with more than this.
+    pub initial_bandwidth: u64,
+
+    /// How long nobody must want a layer before its publisher is told to stop it (dynacast). LiveKit: 5 s.
+    pub demand_patience: Duration,
+
+    /// The same for a video that nobody ever wanted. LiveKit: 10 s.
+    pub first_demand_patience: Duration,
 }
 
 impl Config {
@@ -67,6 +80,10 @@ impl Config {
             quality_interval: Duration::from_secs(5),
             starved_after: Duration::from_millis(1500),
             rtx_packets: 600,
+            congestion_control: true,
+            initial_bandwidth: 2_000_000,
+            demand_patience: Duration::from_secs(5),
+            first_demand_patience: Duration::from_secs(10),
         }
     }
 }

@@ -133,6 +133,26 @@ pub enum Event {
         track: TrackId,
     },
 
+    /// A video was paused for a viewer because its connection cannot carry it, or flows again
+    /// (`stream_state_update`). Only changes are told; a video begins active.
+    StreamPaused {
+        /// The viewer.
+        participant: ParticipantId,
+        /// The track.
+        track: TrackId,
+        /// Whether it is paused now.
+        paused: bool,
+    },
+
+    /// The best layer that anybody wants of a video changed (`subscribed_quality_update`): more is told at once, less
+    /// after [`Config::demand_patience`](crate::Config::demand_patience).
+    Demand {
+        /// The track.
+        track: TrackId,
+        /// The best quality wanted; those below it are wanted too. `None`: nobody wants any.
+        quality: Option<Quality>,
+    },
+
     /// A message came on a data channel.
     Data {
         /// From whom.
@@ -274,6 +294,10 @@ pub struct Counters {
     pub plis_in: u64,
     /// PLI sent to publishers.
     pub plis_out: u64,
+    /// Times a video was paused because a viewer's connection could not carry it.
+    pub videos_paused: u64,
+    /// Times a viewer was moved to a lower layer for the same reason.
+    pub layers_lowered: u64,
     /// Data messages received.
     pub data_in: u64,
     /// Data messages sent.

@@ -29,9 +29,12 @@
 //! in SDP. It knows nothing of tokens, identities, signalling messages, permissions or webhooks: who may publish or
 //! subscribe is decided before a command reaches it.
 
+mod allocate;
+mod bandwidth;
 mod command;
 mod config;
 mod data;
+mod demand;
 mod demux;
 mod engine;
 mod error;

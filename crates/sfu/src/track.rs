@@ -4,6 +4,8 @@ use slotmap::new_key_type;
 use str0m::format::PayloadParams;
 
 use crate::command::{Codec, Layer, MediaKind, NewTrack};
+use crate::config::Config;
+use crate::demand::Demand;
 use crate::forward::{Downlink, LayerTable};
 use crate::ids::{ParticipantId, RoomId, TrackId};
 use crate::timers::Timer;
@@ -53,6 +55,8 @@ pub(crate) struct Track {
     pub(crate) format: Option<PayloadParams>,
     /// Who gets it.
     pub(crate) downlinks: Vec<Downlink<TransportKey>>,
+    /// What its publisher was told about who wants it.
+    pub(crate) demand: Demand,
     /// When to look after its layers.
     pub(crate) timer: Timer,
 }
@@ -68,7 +72,7 @@ pub(crate) struct Source {
 
 impl Track {
     /// A track that was announced but not found in an offer.
-    pub(crate) fn new(new: NewTrack, publisher_sid: String, room: RoomId) -> Track {
+    pub(crate) fn new(new: NewTrack, publisher_sid: String, room: RoomId, config: &Config) -> Track {
         Track {
             id: new.id,
             sid: new.sid,
@@ -88,6 +92,7 @@ impl Track {
             layers: LayerTable::default(),
             format: None,
             downlinks: Vec::new(),
+            demand: Demand::new(config.demand_patience, config.first_demand_patience),
             timer: Timer::default(),
         }
     }

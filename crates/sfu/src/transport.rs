@@ -1,15 +1,17 @@
 //! One WebRTC connection of a participant: `str0m`'s state machine and what the engine keeps beside it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use slotmap::new_key_type;
+use str0m::bwe::Bitrate;
 use str0m::change::SdpPendingOffer;
 use str0m::config::DtlsCert;
 use str0m::media::{Mid, Rid};
 use str0m::rtp::Ssrc;
 use str0m::{Candidate, Rtc, RtcConfig};
 
+use crate::bandwidth::{Bandwidth, LOOK_INTERVAL};
 use crate::command::{Codec, MediaKind};
 use crate::config::Config;
 use crate::data::Channels;
@@ -86,6 +88,57 @@ pub(crate) struct Transport {
     pub(crate) counted: HashMap<(Mid, Option<Rid>, bool), Counted>,
     /// What was measured in this quality interval.
     pub(crate) measured: Measured,
+    /// What it can carry to the client.
+    pub(crate) bandwidth: Bandwidth,
+    /// What was written to it and not given out by it.
+    pub(crate) waiting: Waiting,
+    /// Whether its video is paced.
+    paced: bool,
+}
+
+/// What was written to a connection and it has not given out. Only media counts: what else it gives out, as reports and
+/// retransmissions, does not mean that less is waiting.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Waiting {
+    /// Media packets.
+    packets: u32,
+    /// Whether media was given out since it last came to rest, and nothing else that is sent like media.
+    only_media: Option<bool>,
+    /// What media is sent with.
+    ssrcs: HashSet<u32>,
+}
+
+impl Waiting {
+    /// A packet was written.
+    pub(crate) fn written(&mut self) {
+        self.packets += 1;
+    }
+
+    /// A datagram was given out.
+    pub(crate) fn gave_out(&mut self, datagram: &[u8]) {
+        let Some(ssrc) = rtp_ssrc(datagram) else { return };
+        let media = self.ssrcs.contains(&ssrc);
+        self.packets = self.packets.saturating_sub(u32::from(media));
+        self.only_media = Some(media && self.only_media != Some(false));
+    }
+
+    /// Whether all that was written was given out and there is no sign of anything else to give out.
+    pub(crate) fn is_done(&self) -> bool {
+        self.packets == 0 && self.only_media == Some(true)
+    }
+
+    /// It has come to rest.
+    pub(crate) fn rest(&mut self) {
+        self.only_media = None;
+    }
+}
+
+/// The SSRC of a datagram that is RTP (RFC 5761, 4, and RFC 7983).
+fn rtp_ssrc(datagram: &[u8]) -> Option<u32> {
+    let [first, second, ..] = *datagram else { return None };
+    let is_rtp = (128..192).contains(&first) && !(64..96).contains(&(second & 0x7f));
+    let ssrc = datagram.get(8..12).filter(|_| is_rtp)?;
+    Some(u32::from_be_bytes(ssrc.try_into().ok()?))
 }
 
 /// A section on which the client means to send.
@@ -143,6 +196,7 @@ impl Transport {
     pub(crate) fn new(
         participant: ParticipantId,
         target: Target,
+        receives: bool,
         reuse_sections: bool,
         config: &Config,
         certificate: Option<&DtlsCert>,
@@ -151,7 +205,7 @@ impl Transport {
         Transport {
             participant,
             target,
-            rtc: rtc(config, certificate, now),
+            rtc: rtc(config, receives, certificate, now),
             known: Known::default(),
             timer: Timer::default(),
             queued: false,
@@ -168,6 +222,9 @@ impl Transport {
             pending: None,
             counted: HashMap::new(),
             measured: Measured::default(),
+            bandwidth: Bandwidth::default(),
+            waiting: Waiting::default(),
+            paced: false,
         }
     }
 
@@ -179,13 +236,49 @@ impl Transport {
     }
 
     /// Makes a section's stream ready to send `packets` again, and gives its SSRC.
-    pub(crate) fn start_stream(&mut self, mid: &str, packets: usize) -> Option<Ssrc> {
+    pub(crate) fn start_stream(&mut self, mid: &str, packets: usize, now: Instant) -> Option<Ssrc> {
+        let paced = self.bandwidth.is_paced(now);
         let mut api = self.rtc.direct_api();
         let stream = api.stream_tx_by_mid(mid.into(), None)?;
         if stream.rtx().is_some() {
             stream.set_rtx_cache(packets, RTX_AGE, Some(RTX_SHARE));
+            stream.set_unpaced(!paced);
         }
+        self.waiting.ssrcs.insert(*stream.ssrc());
         Some(stream.ssrc())
+    }
+
+    /// Sends nothing again of what a section has sent so far.
+    pub(crate) fn forget_sent(&mut self, ssrc: &Ssrc, packets: usize) {
+        if let Some(stream) = self.rtc.direct_api().stream_tx(ssrc).filter(|stream| stream.rtx().is_some()) {
+            stream.set_rtx_cache(packets, RTX_AGE, Some(RTX_SHARE));
+        }
+    }
+
+    /// Sends video evenly, as fast as the connection carries it, if that is known, else as it comes.
+    pub(crate) fn pace(&mut self, now: Instant) {
+        let paced = self.bandwidth.is_paced(now);
+        if std::mem::replace(&mut self.paced, paced) == paced {
+            return;
+        }
+        for slot in self.slots.iter().filter(|slot| slot.kind == MediaKind::Video) {
+            if let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(slot.mid.as_str().into(), None) {
+                stream.set_unpaced(!paced);
+            }
+        }
+    }
+
+    /// Counts anew what waits, after it came to rest: what was dropped was not given out.
+    pub(crate) fn recount(&mut self) {
+        if self.waiting.packets == 0 {
+            return;
+        }
+        let mut api = self.rtc.direct_api();
+        let waits = |ssrc: &u32| {
+            let stream = api.stream_tx(&(*ssrc).into())?;
+            Some(stream.queue_info()?.packet_count())
+        };
+        self.waiting.packets = self.waiting.ssrcs.iter().filter_map(waits).sum::<usize>() as u32;
     }
 
     /// Gives a section a new SSRC pair: with the old one a client decodes the new track but shows nothing. The stream
@@ -195,6 +288,7 @@ impl Transport {
         let mut api = self.rtc.direct_api();
         let (new, new_rtx) = (api.new_ssrc(), rtx.map(|_| api.new_ssrc()));
         api.remove_stream_tx(ssrc);
+        self.waiting.ssrcs.remove(&ssrc);
         api.declare_stream_tx(new, new_rtx, mid.into(), None);
     }
 
@@ -207,19 +301,23 @@ impl Transport {
 }
 
 /// A state machine with the engine's codecs.
-fn rtc(config: &Config, certificate: Option<&DtlsCert>, now: Instant) -> Rtc {
+fn rtc(config: &Config, receives: bool, certificate: Option<&DtlsCert>, now: Instant) -> Rtc {
+    let measures = receives && config.congestion_control;
     let mut builder = RtcConfig::new()
         .set_ice_lite(true)
         .set_rtp_mode(true)
         .clear_codecs()
         .enable_opus(true, false)
         .enable_vp8(true)
-        .set_stats_interval(Some(config.quality_interval / 2))
+        .set_stats_interval(Some(if measures { LOOK_INTERVAL } else { config.quality_interval / 2 }))
         .set_send_buffer_video(config.rtx_packets)
         .set_sctp_max_message_size(config.max_message_size)
         .set_sctp_max_buffered_amount(DATA_IN_FLIGHT);
     for (pt, rtx, mode, profile) in H264 {
         builder.codec_config().add_h264(pt.into(), Some(rtx.into()), mode, profile);
+    }
+    if measures {
+        builder = builder.enable_bwe(Some(Bitrate::bps(config.initial_bandwidth)));
     }
     if let Some(certificate) = certificate {
         builder = builder.set_dtls_cert(certificate.clone());

@@ -116,7 +116,9 @@ fn a_disabled_track_stops_and_comes_back(mode: PeerMode) {
 
 fn loss_and_reordering_are_repaired(mode: PeerMode) {
     for seed in 10..13 {
-        let (mut world, publisher, viewer, _) = World::with_video(seed, mode);
+        // So much loss lowers layers, and what is lost of a layer that was left need not be repaired.
+        let world = World::with_config(seed, |config| config.congestion_control = false);
+        let (mut world, publisher, viewer, _) = world.and_video(mode);
         let delay = Duration::from_millis(20);
         world.network = Network { loss_up: 0.05, loss_down: 0.05, delay, jitter: Duration::from_millis(15) };
         world.run(Duration::from_secs(20));
@@ -130,7 +132,7 @@ fn loss_and_reordering_are_repaired(mode: PeerMode) {
         assert!(counters.nacks_in > 10 && counters.nacks_out > 10, "{counters:?}");
         // A packet that is lost again and again on its way may be given up; nearly all arrive.
         let missing = missing(packets);
-        assert!(missing * 500 < packets.len() as u64, "{missing} of {} missing", packets.len());
+        assert!(missing * 500 < packets.len() as u64, "{missing} of {} missing; {counters:?}", packets.len());
     }
 }
 

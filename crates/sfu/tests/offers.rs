@@ -50,6 +50,7 @@ impl Session {
                 mode,
                 can_subscribe: false,
                 reuse_sections: true,
+                allow_pause: true,
             }));
         }
         session

@@ -355,6 +355,7 @@ fn the_first_offer_can_be_made_again() {
         mode: PeerMode::Dual,
         can_subscribe: true,
         reuse_sections: true,
+        allow_pause: true,
     };
     world.command(Command::AddParticipant(new));
     world.run_ms(1000);
@@ -416,6 +417,7 @@ fn tracks_of_other_rooms_cannot_be_had() {
         mode: PeerMode::Single,
         can_subscribe: true,
         reuse_sections: true,
+        allow_pause: true,
     };
     world.command(Command::AddParticipant(other));
     let refused = world.engine.handle(Command::Subscribe { participant: ParticipantId(2), track }, world.now);

@@ -106,6 +106,43 @@ for (const [path, singlePeerConnection] of [
       await close(host, viewer);
     });
 
+    test("stops sending layers that nobody watches, and sends them again", async () => {
+      const room = roomName("dynacast");
+      const host = await guest(room, "host", { ...options, dynacast: true });
+      await publish(host);
+      const viewer = await guest(room, "viewer", options);
+      await plays(viewer, "host");
+      const ask = (quality) => viewer.run((q) => t.find("viewer", "host", "camera").setVideoQuality(q), quality);
+      /** Frames sent so far of each layer, lowest first. */
+      const sent = () =>
+        host.run(async () => {
+          const { sender } = t.rooms.host.room.localParticipant.getTrackPublication("camera").videoTrack;
+          const layers = [...(await sender.getStats()).values()].filter((s) => s.type === "outbound-rtp" && s.rid);
+          return layers.sort((a, b) => "qhf".indexOf(a.rid) - "qhf".indexOf(b.rid)).map((s) => s.framesSent ?? 0);
+        });
+      /** Which layers send within a second. */
+      const sending = async () => {
+        const before = await sent();
+        await new Promise((done) => setTimeout(done, 1000));
+        return (await sent()).map((frames, layer) => frames > (before[layer] ?? 0));
+      };
+      const only = (...layers) => async () => (await sending()).every((on, layer) => on === layers.includes(layer));
+      await until("all layers", only(0, 1, 2), 40);
+      await ask(0);
+      await until("the low layer alone", only(0), 20);
+      await plays(viewer, "host");
+      await ask(2);
+      await until("all layers again", only(0, 1, 2), 40);
+      const width = async () => (await viewer.run(() => t.showing("viewer", "host")))?.width;
+      await until("the high layer", async () => (await width()) === 1280, 40);
+      await viewer.run(() => t.find("viewer", "host", "camera").setSubscribed(false));
+      await until("none", only(), 20);
+      await viewer.run(() => t.find("viewer", "host", "camera").setSubscribed(true));
+      await until("some layer", async () => (await sending()).some(Boolean), 40);
+      await plays(viewer, "host");
+      await close(host, viewer);
+    });
+
     test("mutes and unmutes", async () => {
       const room = roomName("mute");
       const host = await guest(room, "host", options);

@@ -256,6 +256,7 @@ impl Rooms {
             client: params.client,
             dialect: params.dialect,
             auto_subscribe: params.auto_subscribe,
+            allow_pause: params.allow_pause,
             state: State::Joining,
             joined_ms: now.ms,
             joined: now.at,
@@ -287,6 +288,7 @@ impl Rooms {
             can_subscribe: p.claims.video.can_subscribe.unwrap_or(true),
             // Safari shows nothing when a section carries another track than at first.
             reuse_sections: !p.client.browser.to_lowercase().contains("safari"),
+            allow_pause: p.allow_pause,
         }
     }
 

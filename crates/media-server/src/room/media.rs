@@ -43,6 +43,8 @@ impl Rooms {
             Event::TrackStarted { track, mid, codec, layers } => self.track_started(now, track, mid, codec, &layers),
             Event::TrackUnpublished { track } => self.unpublish(now, track, false),
             Event::Subscribed { track, .. } => self.subscribed(track),
+            Event::StreamPaused { participant, track, paused } => self.stream_paused(participant, track, paused),
+            Event::Demand { track, quality } => self.demand(track, quality),
             Event::Data { participant, channel, payload } => self.data(participant, channel, &payload),
             // Messages wait in the engine until the channels are open.
             Event::DataReady { .. } => {}
@@ -123,6 +125,32 @@ impl Rooms {
         }
     }
 
+    /// Tells a viewer that a video pauses because its connection cannot carry it, or goes on.
+    fn stream_paused(&mut self, viewer: ParticipantId, track: TrackId, paused: bool) {
+        let Some(entry) = self.tracks.get(&track) else {
+            return;
+        };
+        let Some(owner) = self.participants.get(&entry.owner) else {
+            return;
+        };
+        let state = if paused { proto::StreamState::Paused } else { proto::StreamState::Active };
+        let info = proto::StreamStateInfo {
+            participant_sid: owner.sid.clone(),
+            track_sid: entry.info.sid.clone(),
+            state: state.into(),
+        };
+        self.send(viewer, Message::StreamStateUpdate(proto::StreamStateUpdate { stream_states: vec![info] }));
+    }
+
+    /// Tells a publisher which layers of a video anybody wants.
+    fn demand(&mut self, track: TrackId, best: Option<sfu::Quality>) {
+        let Some(entry) = self.tracks.get(&track) else {
+            return;
+        };
+        let update = demand(&entry.info, best);
+        self.send(entry.owner, Message::SubscribedQualityUpdate(update));
+    }
+
     /// Tells each participant about the speakers it hears, and itself.
     fn speakers(&mut self, room: RoomId, speakers: &[sfu::Speaker]) {
         let Some(entry) = self.rooms.get(&room) else {
@@ -177,6 +205,21 @@ impl Rooms {
         let receivers = self.rooms[&room].members.iter().filter(|m| self.hears(**m, id));
         let conns: Vec<_> = receivers.filter_map(|m| self.participants.get(m)?.conn).collect();
         self.out.extend(conns.into_iter().map(|conn| Output::Signal(conn, frame.clone())));
+    }
+}
+
+/// The qualities wanted of a track, up to the best one. Newer clients read them by codec, older ones the plain list.
+#[expect(deprecated, reason = "older clients read the old field")]
+fn demand(info: &proto::TrackInfo, best: Option<sfu::Quality>) -> proto::SubscribedQualityUpdate {
+    let all = [proto::VideoQuality::Low, proto::VideoQuality::Medium, proto::VideoQuality::High];
+    let wanted = |q: proto::VideoQuality| best.is_some_and(|best| quality(q).is_some_and(|q| q <= best));
+    let qualities: Vec<_> =
+        all.map(|q| proto::SubscribedQuality { quality: q.into(), enabled: wanted(q) }).into_iter().collect();
+    let codec = info.mime_type.rsplit('/').next().unwrap_or_default().to_lowercase();
+    proto::SubscribedQualityUpdate {
+        track_sid: info.sid.clone(),
+        subscribed_qualities: qualities.clone(),
+        subscribed_codecs: vec![proto::SubscribedCodec { codec, qualities }],
     }
 }
 

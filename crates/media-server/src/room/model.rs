@@ -59,6 +59,8 @@ pub(super) struct Participant {
     pub dialect: Dialect,
     /// Receives every track it did not decline.
     pub auto_subscribe: bool,
+    /// Its videos may be paused when its connection cannot carry them.
+    pub allow_pause: bool,
     /// How far it got; only moves forward.
     pub state: State,
     /// When the session began, ms since 1970.

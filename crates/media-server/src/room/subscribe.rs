@@ -75,6 +75,8 @@ impl Rooms {
             width: request.width,
             height: request.height,
             fps: request.fps,
+            // In the protocol 1 is the highest and 0 means unset.
+            priority: request.priority.checked_sub(1).map_or(0, |rank| u32::MAX - rank),
         };
         for sid in &request.track_sids {
             let track = self.visible_track(viewer, sid);

@@ -67,6 +67,7 @@ fn params(dialect: Dialect) -> JoinParams {
         dialect,
         auto_subscribe: true,
         adaptive_stream: false,
+        allow_pause: true,
         reconnect: false,
         participant_sid: String::new(),
         publish_only: String::new(),
@@ -251,6 +252,40 @@ fn a_join_tells_what_clients_need() {
     assert_eq!((join.ping_interval, join.ping_timeout, join.fast_publish), (5, 15, true));
     assert!(messages.iter().any(|m| matches!(m, Message::RefreshToken(t) if !t.is_empty())));
     assert!(w.media.iter().any(|c| matches!(c, sfu::Command::Subscribe { participant, .. } if *participant == bob.id)));
+}
+
+#[test]
+fn a_pause_is_told_to_the_viewer_and_a_demand_to_the_publisher() {
+    let mut w = world();
+    let (ann, bob) = (w.enter("ann"), w.enter("bob"));
+    let (track, sid) = w.publish(&ann, "cam");
+    w.take(&ann);
+    w.take(&bob);
+    for paused in [true, false] {
+        w.event(Event::StreamPaused { participant: bob.id, track, paused });
+    }
+    let told = |m: &Message| match m {
+        Message::StreamStateUpdate(u) => Some(u.stream_states[0].clone()),
+        _ => None,
+    };
+    let states: Vec<_> = w.take(&bob).iter().filter_map(told).collect();
+    assert_eq!(
+        states.iter().map(|s| s.state()).collect::<Vec<_>>(),
+        [proto::StreamState::Paused, proto::StreamState::Active]
+    );
+    assert!(states.iter().all(|s| s.track_sid == sid && s.participant_sid == ann.sid));
+    for quality in [Some(sfu::Quality::Medium), None] {
+        w.event(Event::Demand { track, quality });
+    }
+    let told = |m: &Message| match m {
+        Message::SubscribedQualityUpdate(u) => Some(u.subscribed_codecs[0].clone()),
+        _ => None,
+    };
+    let demands: Vec<_> = w.take(&ann).iter().filter_map(told).collect();
+    assert!(demands.iter().all(|d| d.codec == "vp8" && d.qualities.len() == 3));
+    let enabled = |d: &proto::SubscribedCodec| d.qualities.iter().map(|q| q.enabled).collect::<Vec<_>>();
+    assert_eq!(demands.iter().map(enabled).collect::<Vec<_>>(), [[true, true, false], [false; 3]]);
+    assert!(w.take(&bob).is_empty());
 }
 
 #[test]

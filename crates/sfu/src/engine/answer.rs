@@ -101,6 +101,7 @@ impl Engine {
             track.bind(key, &section);
             let event = Event::TrackBound { track: track.id, mid: section.mid };
             self.tell(event);
+            self.weigh_demand(track_key);
         }
     }
 

@@ -4,21 +4,28 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use str0m::net::{Protocol, Receive};
-use str0m::{Event as RtcEvent, Input, Output as RtcOutput};
+use str0m::{Event as RtcEvent, Input, Output as RtcOutput, PacerReason, Reason};
 
 use super::{Due, Engine};
 use crate::demux::{is_stun, stun_ufrag};
 use crate::event::{Event, Output, Transmit, TransportState};
-use crate::transport::TransportKey;
+use crate::transport::{Transport, TransportKey};
 
 /// Deadlines further away than this mean that nothing is scheduled.
 const NEVER: Duration = Duration::from_secs(24 * 3600);
 
 /// How often a transport may ask to be called again at once before it must wait.
-const IMMEDIATE_TIMEOUTS: usize = 16;
+const IMMEDIATE_TIMEOUTS: usize = 256;
 
 /// How long it then waits.
 const PAUSE: Duration = Duration::from_millis(1);
+
+/// How much later than now still is now: between packets that it may send at once, `str0m`'s pacer asks for a
+/// microsecond.
+const AT_ONCE: Duration = Duration::from_micros(300);
+
+/// How long a connection that gave out all that was written to it is left alone. Media comes more often than that.
+const REST: Duration = Duration::from_millis(40);
 
 impl Engine {
     /// Gives a datagram to its transport. Returns whether it has one.
@@ -54,16 +61,21 @@ impl Engine {
                     let payload: Vec<u8> = transmit.contents.into();
                     self.counters.datagrams_out += 1;
                     self.counters.bytes_out += payload.len() as u64;
+                    transport.waiting.gave_out(&payload);
                     let (source, destination) = (transmit.source, transmit.destination);
                     return Some(Output::Transmit(Transmit { source, destination, payload }));
                 }
                 Ok(RtcOutput::Event(event)) => self.on_event(key, event),
                 Ok(RtcOutput::Timeout(at)) => {
-                    if at > self.now || timeouts == IMMEDIATE_TIMEOUTS {
+                    if at > self.now + AT_ONCE || timeouts == IMMEDIATE_TIMEOUTS {
+                        transport.recount();
                         return self.settle(key, at.max(self.now + PAUSE));
                     }
+                    if is_done(transport, self.now) {
+                        return self.settle(key, self.now + REST);
+                    }
                     timeouts += 1;
-                    if let Err(error) = transport.rtc.handle_input(Input::Timeout(self.now)) {
+                    if let Err(error) = transport.rtc.handle_input(Input::Timeout(at.max(self.now))) {
                         self.broken(key, &error);
                         return None;
                     }
@@ -115,6 +127,7 @@ impl Engine {
             return self.step(key);
         }
         let transport = self.transports.get_mut(key)?;
+        transport.waiting.rest();
         let own = (at < self.now + NEVER).then_some(at);
         let silence = match transport.state {
             Some(TransportState::Connected) => Some(transport.last_heard + self.config.disconnected_after),
@@ -165,6 +178,7 @@ impl Engine {
             RtcEvent::MediaIngressStats(stats) => self.on_ingress(key, &stats),
             RtcEvent::MediaEgressStats(stats) => self.on_egress(key, &stats),
             RtcEvent::PeerStats(stats) => self.on_peer_stats(key, &stats),
+            RtcEvent::EgressBitrateEstimate(estimate) => self.on_estimate(key, &estimate),
             RtcEvent::Connected => self.on_connected(key),
             RtcEvent::Closed => {
                 self.disconnect_sinks(key);
@@ -183,5 +197,19 @@ impl Engine {
         self.set_state(key, TransportState::Connected);
         self.connect_sinks(key);
         self.start_quality(participant);
+    }
+}
+
+/// Whether a connection that asks to be called again at once has nothing to do: its pacer asks after every packet, as
+/// there may be another, and looking costs as much as sending one. Not while it measures, when it sends of its own
+/// accord.
+fn is_done(transport: &mut Transport, now: Instant) -> bool {
+    match transport.rtc.last_timeout_reason() {
+        Reason::Pacer(PacerReason::Immediate) => transport.waiting.is_done() && transport.bandwidth.is_calm(now),
+        Reason::Pacer(PacerReason::Probe1 | PacerReason::Probe2) => {
+            transport.bandwidth.is_probing(now);
+            false
+        }
+        _ => false,
     }
 }

@@ -104,5 +104,6 @@ impl Engine {
         if let Some(transport) = self.transports.get_mut(key) {
             transport.measured.down(None, stats.rtt);
         }
+        self.on_measured(key, stats);
     }
 }

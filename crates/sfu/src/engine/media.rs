@@ -30,6 +30,7 @@ impl Engine {
         let packet = Incoming::read(packet, codec, rank);
         if let Some(layer) = track.layers.get_mut(rank) {
             layer.frames.count(packet.time, packet.vp8.map_or(0, |vp8| vp8.temporal), now);
+            layer.rate.count(packet.payload.len(), now);
         }
         if packet.starts {
             track.layers.got_key(rank);
@@ -43,8 +44,14 @@ impl Engine {
         }
         let Some(Track { downlinks, layers, .. }) = self.tracks.get_mut(key) else { return };
         for downlink in downlinks {
+            let stood = downlink.current().is_none();
             let Some(numbers) = downlink.forward(&packet, layers) else { continue };
             let Some(sink) = &mut downlink.sink else { continue };
+            if let Some(transport) = self.transports.get_mut(sink.transport).filter(|_| stood) {
+                // What is missing of what came before is of no use any more. Asked for again and again it would take
+                // what this needs.
+                transport.forget_sent(&sink.ssrc, self.config.rtx_packets);
+            }
             if write(&mut self.transports, sink, &packet, numbers, &format, &extensions) {
                 self.counters.packets_out += 1;
                 mark(&mut self.transports, &mut self.dirty, sink.transport);
@@ -70,14 +77,22 @@ impl Engine {
     pub(super) fn retarget(&mut self, key: TrackKey) {
         let Some(track) = self.tracks.get_mut(key) else { return };
         let Track { downlinks, layers, muted, .. } = track;
+        let mut changed = Vec::new();
         for downlink in downlinks {
+            let before = downlink.target();
             downlink.retarget(layers, *muted);
+            let video = track.kind == MediaKind::Video;
+            changed.extend(downlink.sink.filter(|_| video && downlink.target() != before).map(|sink| sink.transport));
         }
         self.ask_for_keys(key);
+        for transport in changed {
+            self.reallocate_on(transport);
+        }
     }
 
     /// A track's deadline has come: notices layers that fell silent, repeats requests for key frames.
     pub(super) fn look_after(&mut self, key: TrackKey) {
+        self.weigh_demand(key);
         let Some(track) = self.tracks.get_mut(key) else { return };
         if track.layers.expire(self.config.starved_after, self.now) {
             self.retarget(key);
@@ -101,7 +116,7 @@ impl Engine {
         let Some(connection) = self.transports.get_mut(transport) else { return };
         let viewer = connection.participant;
         let sink = mid.and_then(|mid| {
-            let ssrc = connection.start_stream(mid, self.config.rtx_packets)?;
+            let ssrc = connection.start_stream(mid, self.config.rtx_packets, self.now)?;
             Some(Sink { transport, mid: mid.into(), ssrc, types: None, connected: connection.connected })
         });
         let delivers = sink.is_some();
@@ -130,17 +145,19 @@ impl Engine {
     }
 
     /// Sends the requests for key frames that are due, and sets the track's next deadline.
-    fn ask_for_keys(&mut self, key: TrackKey) {
+    pub(super) fn ask_for_keys(&mut self, key: TrackKey) {
         let Some(track) = self.tracks.get_mut(key) else { return };
         if track.kind == MediaKind::Audio {
             return;
         }
-        for rank in track.downlinks.iter().filter_map(|downlink| downlink.waits_for()) {
-            track.layers.want_key(rank);
+        for downlink in &track.downlinks {
+            for rank in [downlink.waits_for(), downlink.starts_on(&track.layers)].into_iter().flatten() {
+                track.layers.want_key(rank);
+            }
         }
         let due = track.layers.due_plis(self.now);
         let look = (!track.downlinks.is_empty()).then(|| self.now + LOOK_INTERVAL);
-        let next = look.into_iter().chain(track.layers.next_pli()).min();
+        let next = look.into_iter().chain(track.layers.next_pli()).chain(track.demand.due()).min();
         self.timers.arm(&mut track.timer, Due::Track(key), next);
         let Some(source) = track.source.as_ref().map(|source| source.transport).filter(|_| !due.is_empty()) else {
             return;
@@ -239,6 +256,7 @@ fn write(
         Some(patch) => rtp.vp8_patch(patch),
         None => rtp,
     });
+    transport.waiting.written();
     true
 }
 

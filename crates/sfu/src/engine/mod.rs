@@ -1,10 +1,11 @@
 //! The engine itself: owns all state, routes commands, datagrams and time to it, and collects what comes out.
 //!
 //! The parts, by what happens: `people` (who is there, what they publish and want), `answer` and `offer`
-//! (negotiation, by who offers), `drive` (polling transports), `media` (forwarding), `messages` (data channels),
+//! (negotiation, by who offers), `congestion` (what each viewer's connection carries), `drive` (polling transports), `media` (forwarding), `messages` (data channels),
 //! `measure` (speakers, quality, counters).
 
 mod answer;
+mod congestion;
 mod drive;
 mod measure;
 mod media;
@@ -63,6 +64,8 @@ enum Due {
     Transport(TransportKey),
     /// Key frames and starved layers.
     Track(TrackKey),
+    /// What the connection can carry.
+    Bandwidth(TransportKey),
     /// A negotiation to begin, or one that takes too long.
     Negotiation(ParticipantId),
     /// Connection quality.
@@ -173,6 +176,7 @@ impl Engine {
         let now = self.now;
         let timer = match entry.1 {
             Due::Transport(key) => self.transports.get_mut(key).map(|transport| &mut transport.timer),
+            Due::Bandwidth(key) => self.transports.get_mut(key).map(|transport| &mut transport.bandwidth.timer),
             Due::Track(key) => self.tracks.get_mut(key).map(|track| &mut track.timer),
             Due::Negotiation(id) => self.participants.get_mut(&id).map(|participant| &mut participant.negotiation),
             Due::Quality(id) => self.participants.get_mut(&id).map(|participant| &mut participant.quality_timer),
@@ -184,6 +188,7 @@ impl Engine {
         }
         match entry.1 {
             Due::Transport(key) => self.wake(key),
+            Due::Bandwidth(key) => self.reallocate(key),
             Due::Track(key) => self.look_after(key),
             Due::Negotiation(id) => self.negotiate(id),
             Due::Quality(id) => self.judge_quality(id),

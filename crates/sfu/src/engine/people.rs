@@ -25,6 +25,8 @@ pub(super) struct Participant {
     pub(super) mode: PeerMode,
     /// Whether its sections may be used again.
     reuse_sections: bool,
+    /// Whether its videos may be paused.
+    pub(super) allow_pause: bool,
     /// The connection on which it offers.
     pub(super) publisher: Option<TransportKey>,
     /// The connection on which we offer.
@@ -85,6 +87,7 @@ impl Engine {
             sid: new.sid,
             mode: new.mode,
             reuse_sections: new.reuse_sections,
+            allow_pause: new.allow_pause,
             publisher: None,
             subscriber: None,
             published: Vec::new(),
@@ -114,6 +117,7 @@ impl Engine {
         for key in participant.wanted {
             if let Some(track) = self.tracks.get_mut(key) {
                 track.downlinks.retain(|downlink| downlink.viewer != id);
+                self.weigh_demand(key);
             }
         }
         for key in participant.publisher.into_iter().chain(participant.subscriber) {
@@ -134,7 +138,7 @@ impl Engine {
         }
         let (id, publisher) = (new.id, new.participant);
         let participant = self.participants.get_mut(&publisher).ok_or(Error::UnknownParticipant(publisher))?;
-        let key = self.tracks.insert(Track::new(new, participant.sid.clone(), participant.room));
+        let key = self.tracks.insert(Track::new(new, participant.sid.clone(), participant.room, &self.config));
         participant.published.push(key);
         let transport = participant.publisher;
         self.track_keys.insert(id, key);
@@ -213,6 +217,7 @@ impl Engine {
         participant.wanted.push(key);
         let settings = participant.settings.get(&key).copied().unwrap_or_default();
         track.downlinks.push(Downlink::new(viewer, settings, rand::random(), now));
+        self.weigh_demand(key);
         self.receiving_transport(viewer);
         self.negotiate_soon(viewer);
         Ok(())
@@ -224,6 +229,8 @@ impl Engine {
         self.participant(viewer)?;
         self.tracks[key].downlinks.retain(|downlink| downlink.viewer != viewer);
         self.unwish(viewer, key);
+        self.weigh_demand(key);
+        self.reallocate_soon(viewer);
         Ok(())
     }
 
@@ -244,8 +251,19 @@ impl Engine {
         if let Some(downlink) = downlinks.iter_mut().find(|downlink| downlink.viewer == viewer) {
             downlink.set_settings(settings);
             self.retarget(key);
+            self.weigh_demand(key);
+            self.reallocate_soon(viewer);
         }
         Ok(())
+    }
+
+    /// The connection on which a participant receives, if it is there.
+    pub(super) fn receiving(&self, id: ParticipantId) -> Option<TransportKey> {
+        let participant = self.participants.get(&id)?;
+        match participant.mode {
+            PeerMode::Single => participant.publisher,
+            PeerMode::Dual => participant.subscriber,
+        }
     }
 
     /// The connection on which a participant receives, made if need be and if it is ours to make.
@@ -266,7 +284,9 @@ impl Engine {
     pub(super) fn add_transport(&mut self, id: ParticipantId, target: Target) -> Option<TransportKey> {
         let participant = self.participants.get_mut(&id)?;
         let certificate = self.certificate.as_ref();
-        let transport = Transport::new(id, target, participant.reuse_sections, &self.config, certificate, self.now);
+        let receives = target == Target::Subscriber || participant.mode == PeerMode::Single;
+        let reuse = participant.reuse_sections;
+        let transport = Transport::new(id, target, receives, reuse, &self.config, certificate, self.now);
         let key = self.transports.insert(transport);
         match target {
             Target::Publisher => participant.publisher = Some(key),

@@ -20,6 +20,8 @@ pub(crate) struct Downlink<K> {
     pub(crate) sink: Option<Sink<K>>,
     /// The viewer's wishes.
     settings: TrackSettings,
+    /// What the viewer's connection can carry of it.
+    limit: Limit,
     /// The layer that should be sent: the wished one, or the best that flows. `None`: nothing should.
     target: Option<usize>,
     /// The layer that is being sent, since one of its key frames.
@@ -30,6 +32,19 @@ pub(crate) struct Downlink<K> {
     skipped_frame: Option<u32>,
     /// The outgoing numbers; made anew with every SSRC.
     renumber: Renumber,
+}
+
+/// What a connection can carry of one track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// It was not asked yet.
+    Unknown,
+    /// Everything.
+    None,
+    /// Layers up to this rank.
+    Rank(usize),
+    /// Nothing.
+    Paused,
 }
 
 /// A negotiated section of the viewer's connection.
@@ -55,6 +70,7 @@ impl<K> Downlink<K> {
             viewer,
             sink: None,
             settings,
+            limit: Limit::Unknown,
             target: None,
             current: None,
             temporal: u8::MAX,
@@ -77,20 +93,75 @@ impl<K> Downlink<K> {
 
     /// Chooses the layer to send. Returns the one whose key frame it now waits for.
     pub(crate) fn retarget(&mut self, layers: &LayerTable, muted: bool) -> Option<usize> {
-        let ready = self.sink.as_ref().is_some_and(|sink| sink.connected);
-        if !ready || muted || self.settings.disabled {
+        if !self.is_open(muted) || self.limit == Limit::Paused {
             self.target = None;
             self.current = None;
             return None;
         }
         let wanted = layers.wanted(&self.settings);
-        self.target = layers.best_live(wanted);
+        self.target = layers.best_live(match self.limit {
+            Limit::Rank(rank) => wanted.min(rank),
+            _ => wanted,
+        });
         self.waits_for()
+    }
+
+    /// Whether its viewer could be sent something, as far as it is up to the two of them.
+    pub(crate) fn is_open(&self, muted: bool) -> bool {
+        !muted && !self.settings.disabled && self.sink.as_ref().is_some_and(|sink| sink.connected)
+    }
+
+    /// The rank its viewer wants; `None`: nothing.
+    pub(crate) fn wanted(&self, layers: &LayerTable) -> Option<usize> {
+        (!self.settings.disabled).then(|| layers.wanted(&self.settings))
+    }
+
+    /// How important it is to its viewer beside others.
+    pub(crate) fn priority(&self) -> u32 {
+        self.settings.priority
+    }
+
+    /// What its viewer's connection can carry of it.
+    pub(crate) fn limit(&self) -> Limit {
+        self.limit
+    }
+
+    /// Sets what its viewer's connection can carry of it. [`Downlink::retarget`] must follow. What is above is stopped
+    /// at once rather than with the key frame of the layer below: until that came the connection would be overloaded,
+    /// and sound with it.
+    pub(crate) fn set_limit(&mut self, limit: Limit) {
+        self.limit = limit;
+        if let (Limit::Rank(rank), Some(current)) = (limit, self.current)
+            && current > rank
+        {
+            self.current = None;
+        }
     }
 
     /// The layer whose key frame it waits for.
     pub(crate) fn waits_for(&self) -> Option<usize> {
         self.target.filter(|target| self.current != Some(*target))
+    }
+
+    /// The layers whose key frames would help it: the one it should get, and while it gets nothing any below.
+    fn may_start_on(&self, layer: usize) -> bool {
+        match (self.current, self.target) {
+            (None, Some(target)) => layer <= target,
+            (Some(current), Some(target)) => layer == target && current != target,
+            _ => false,
+        }
+    }
+
+    /// The lowest layer, while it gets nothing: its key frames are small and may be asked for more often, so that a
+    /// viewer sees something before the layer it should get begins.
+    pub(crate) fn starts_on(&self, layers: &LayerTable) -> Option<usize> {
+        let target = self.target.filter(|_| self.current.is_none())?;
+        (0..target).find(|rank| layers.is_live(*rank))
+    }
+
+    /// The layer it should get.
+    pub(crate) fn target(&self) -> Option<usize> {
+        self.target
     }
 
     /// The layer it gets.
@@ -107,7 +178,7 @@ impl<K> Downlink<K> {
 
     /// Decides about a packet: the numbers to forward it with, or not at all.
     pub(crate) fn forward(&mut self, packet: &Incoming, layers: &LayerTable) -> Option<Renumbered> {
-        if packet.starts && self.waits_for() == Some(packet.layer) {
+        if packet.starts && self.may_start_on(packet.layer) {
             self.current = Some(packet.layer);
             self.temporal = u8::MAX;
             self.renumber.switch_to(packet);

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::rate::Rate;
 use crate::command::{Layer, Quality, TrackSettings};
 
 /// How often a key frame may be asked for on the lowest layer.
@@ -9,6 +10,13 @@ const PLI_INTERVAL_LOW: Duration = Duration::from_millis(500);
 
 /// How often on the others, whose key frames are large.
 const PLI_INTERVAL: Duration = Duration::from_millis(1000);
+
+/// What clients spend on 100 pixels at 30 frames per second, in bits per second: 1.7 Mbit/s at 720p.
+const USUAL_BITS_PER_100_PIXELS: u64 = 184;
+
+/// What the lowest layer of a video of unknown size is taken to need, in bits per second; each further one four times
+/// as much.
+const UNKNOWN_COST: u64 = 150_000;
 
 /// All layers of a track, lowest first. A track without simulcast has one.
 #[derive(Debug, Default)]
@@ -35,6 +43,8 @@ pub(crate) struct UpLayer {
     last_pli: Option<Instant>,
     /// Measures its frame rate.
     pub(crate) frames: FrameRate,
+    /// Measures what it takes.
+    pub(crate) rate: Rate,
 }
 
 /// Frames per second and temporal layers of one layer.
@@ -115,6 +125,25 @@ impl LayerTable {
         rank.min(top)
     }
 
+    /// What a rank takes in bits per second: as measured, else as usual for its size.
+    pub(crate) fn cost(&self, rank: usize) -> u64 {
+        let measured = self.layers.get(rank).and_then(|layer| layer.rate.bits());
+        measured.unwrap_or_else(|| match self.pixels(rank) {
+            0 => UNKNOWN_COST << (2 * rank.min(4)),
+            pixels => pixels * USUAL_BITS_PER_100_PIXELS / 100,
+        })
+    }
+
+    /// The size of a rank in pixels; 0: unknown.
+    pub(crate) fn pixels(&self, rank: usize) -> u64 {
+        self.dimensions.get(rank).map_or(0, |(width, height)| u64::from(*width) * u64::from(*height))
+    }
+
+    /// Whether a rank flows.
+    pub(crate) fn is_live(&self, rank: usize) -> bool {
+        self.layers.get(rank).is_some_and(|layer| layer.live)
+    }
+
     /// The rank to forward to somebody who wants `wanted`: the best live one not above it, else the lowest live one.
     /// `None`: nothing flows.
     pub(crate) fn best_live(&self, wanted: usize) -> Option<usize> {
@@ -184,6 +213,7 @@ impl UpLayer {
             key_wanted: false,
             last_pli: None,
             frames: FrameRate::default(),
+            rate: Rate::default(),
         }
     }
 }

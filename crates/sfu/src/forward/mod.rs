@@ -5,9 +5,10 @@
 mod downlink;
 mod layers;
 mod packet;
+mod rate;
 mod renumber;
 
-pub(crate) use downlink::{Downlink, Sink};
+pub(crate) use downlink::{Downlink, Limit, Sink};
 pub(crate) use layers::{LayerTable, rank_rids};
 pub(crate) use packet::Incoming;
 pub(crate) use renumber::Renumbered;

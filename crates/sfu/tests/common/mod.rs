@@ -18,12 +18,12 @@ use sfu::{
 };
 
 pub use client::{Client, Pc};
-pub use media::{Frame, Packet, Stream, judge_video, missing};
+pub use media::{Frame, Packet, Stream, judge_video, longest_stop, missing, shown};
 
 /// The address of the engine.
 pub const SERVER: &str = "192.0.2.1:7882";
 
-/// The steps in which time passes.
+/// The steps in which time passes, unless a test wants finer ones.
 const STEP: Duration = Duration::from_millis(5);
 
 /// A datagram on its way, ordered by arrival.
@@ -62,6 +62,17 @@ pub struct Network {
     pub jitter: Duration,
 }
 
+/// The end of a connection that carries only so much to a client.
+#[derive(Debug, Clone, Copy)]
+pub struct Narrow {
+    /// Bits per second, headers included.
+    pub rate: u64,
+    /// How long a datagram may wait before it is dropped instead.
+    pub queue: Duration,
+    /// When it has sent what waits.
+    busy_until: Instant,
+}
+
 impl Default for Network {
     fn default() -> Self {
         Network { loss_up: 0.0, loss_down: 0.0, delay: Duration::from_millis(10), jitter: Duration::ZERO }
@@ -79,6 +90,10 @@ pub struct World {
     pub events: Vec<Event>,
     /// Clients that are cut off.
     pub cut: Vec<ParticipantId>,
+    /// Clients that get only so much.
+    pub narrow: BTreeMap<ParticipantId, Narrow>,
+    /// The steps in which time passes.
+    pub step: Duration,
     deadline: Option<Instant>,
     flying: BinaryHeap<Flying>,
     order: u64,
@@ -105,6 +120,8 @@ impl World {
             clients: BTreeMap::new(),
             events: Vec::new(),
             cut: Vec::new(),
+            narrow: BTreeMap::new(),
+            step: STEP,
             deadline: None,
             flying: BinaryHeap::new(),
             order: 0,
@@ -115,15 +132,22 @@ impl World {
 
     /// A client joins room 1.
     pub fn join(&mut self, id: u64, mode: PeerMode) -> ParticipantId {
+        self.join_as(id, mode, |_| {})
+    }
+
+    /// The same as another kind of client.
+    pub fn join_as(&mut self, id: u64, mode: PeerMode, change: impl FnOnce(&mut NewParticipant)) -> ParticipantId {
         let participant = ParticipantId(id);
-        let new = NewParticipant {
+        let mut new = NewParticipant {
             id: participant,
             room: RoomId(1),
             sid: format!("PA_{id}"),
             mode,
             can_subscribe: true,
             reuse_sections: true,
+            allow_pause: true,
         };
+        change(&mut new);
         self.clients.insert(participant, Client::new(id, mode, self.now));
         self.command(Command::AddParticipant(new));
         self.offer(participant);
@@ -217,7 +241,12 @@ impl World {
 
     /// Two clients that are connected, the first publishing simulcast video that the second gets in full.
     pub fn with_video(seed: u64, mode: PeerMode) -> (World, ParticipantId, ParticipantId, TrackId) {
-        let mut world = World::new(seed);
+        World::new(seed).and_video(mode)
+    }
+
+    /// The same in this world.
+    pub fn and_video(self, mode: PeerMode) -> (World, ParticipantId, ParticipantId, TrackId) {
+        let mut world = self;
         let publisher = world.join_and_connect(1, mode);
         let viewer = world.join_and_connect(2, mode);
         let track = world.publish_video(publisher, &["q", "h", "f"]);
@@ -266,7 +295,7 @@ impl World {
 
     /// One step of time.
     fn step(&mut self) {
-        self.now += STEP;
+        self.now += self.step;
         while self.flying.peek().is_some_and(|flying| flying.at <= self.now) {
             let flying = self.flying.pop().unwrap();
             self.deliver(flying);
@@ -347,6 +376,28 @@ impl World {
         }
     }
 
+    /// A client gets at most this many bits per second from now on; what would wait longer is lost. 0: no limit.
+    pub fn narrow(&mut self, id: ParticipantId, rate: u64, queue: Duration) {
+        self.narrow.remove(&id);
+        if rate > 0 {
+            self.narrow.insert(id, Narrow { rate, queue, busy_until: self.now });
+        }
+    }
+
+    /// When a datagram has passed the narrow end of its way; `None`: it is dropped before it.
+    fn squeeze(&mut self, to: SocketAddr, length: usize) -> Option<Instant> {
+        let id = self.clients.iter().find(|(_, client)| client.owns(to)).map(|(id, _)| *id);
+        let Some(narrow) = id.and_then(|id| self.narrow.get_mut(&id)) else { return Some(self.now) };
+        let from = narrow.busy_until.max(self.now);
+        if from > self.now + narrow.queue {
+            return None;
+        }
+        // With the headers of UDP and IP.
+        let bits = (length as u64 + 28) * 8;
+        narrow.busy_until = from + Duration::from_nanos(bits * 1_000_000_000 / narrow.rate);
+        Some(narrow.busy_until)
+    }
+
     /// Puts a datagram on the network.
     fn send(&mut self, from: SocketAddr, to: SocketAddr, payload: Vec<u8>) {
         let server: SocketAddr = SERVER.parse().unwrap();
@@ -359,8 +410,9 @@ impl World {
         if lost || is_cut {
             return;
         }
+        let Some(sent) = self.squeeze(to, payload.len()) else { return };
         self.order += 1;
-        let at = self.now + self.network.delay + jitter;
+        let at = sent + self.network.delay + jitter;
         self.flying.push(Flying { at, order: self.order, from, to, payload });
     }
 }
