@@ -1,6 +1,9 @@
 // Command load publishes one camera (720p, three simulcast layers) and one microphone to a media server,
 // lets a number of viewers watch, and prints as JSON what came through and what the server spent on it.
 //
+// With -narrow it has one viewer, whose connection it narrows and widens again, and prints how sound and picture
+// fared: the load of scripts/bench-congestion.
+//
 // It is LiveKit's Go SDK, unmodified, on both sides; the pictures are made up, in the sizes and at the rate of
 // a camera. Nothing passes or fails here: it is the load of scripts/bench-media.
 package main
@@ -16,6 +19,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/livekit/protocol/logger"
 	lksdk "github.com/livekit/server-sdk-go/v2"
+	"github.com/pion/webrtc/v4"
 )
 
 var (
@@ -26,6 +30,9 @@ var (
 	settle  = flag.Duration("settle", 4*time.Second, "time between the last viewer's first picture and the measurement")
 	length  = flag.Duration("duration", 15*time.Second, "how long to measure")
 	pid     = flag.Int("pid", 0, "process id of the media server")
+	narrow  = flag.String("narrow", "", "command that narrows the viewer's connection: then that is measured, with one viewer")
+	widen   = flag.String("widen", "", "command that widens it again")
+	sound   = flag.Bool("sound", false, "publish and watch sound alone")
 )
 
 const (
@@ -49,7 +56,13 @@ type result struct {
 func main() {
 	flag.Parse()
 	lksdk.SetLogger(logger.LogRLogger(logr.Discard()))
-	measured, err := run()
+	var measured any
+	var err error
+	if *narrow != "" {
+		measured, err = squeeze()
+	} else {
+		measured, err = run()
+	}
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -71,7 +84,7 @@ func run() (*result, error) {
 	audience := make([]*viewer, *viewers)
 	for i := range audience {
 		audience[i] = &viewer{}
-		guest, err := join(room, fmt.Sprintf("viewer-%d", i), audience[i])
+		guest, err := join(room, fmt.Sprintf("viewer-%d", i), audience[i].receive)
 		if err != nil {
 			return nil, err
 		}
@@ -87,12 +100,15 @@ func run() (*result, error) {
 	return measure(audience)
 }
 
-func join(room, identity string, watcher *viewer) (*lksdk.Room, error) {
+// receiver takes what comes on a track, until it ends.
+type receiver = func(*webrtc.TrackRemote, *lksdk.RemoteTrackPublication, *lksdk.RemoteParticipant)
+
+func join(room, identity string, receive receiver) (*lksdk.Room, error) {
 	callback, options := &lksdk.RoomCallback{}, []lksdk.ConnectOption{}
 	// LiveKit 1.13.5 takes all layers that this SDK publishes on a single connection for the lowest one,
 	// because the SDK names no RIDs in its request: the publisher has a connection of its own for sending.
-	if watcher != nil {
-		callback.OnTrackSubscribed = watcher.receive
+	if receive != nil {
+		callback.OnTrackSubscribed = receive
 		options = append(options, lksdk.WithSinglePeerConnection())
 	}
 	info := lksdk.ConnectInfo{APIKey: *key, APISecret: *secret, RoomName: room, ParticipantIdentity: identity}

@@ -16,6 +16,8 @@ const (
 	frameRate = 30
 	// A key frame is this much larger than another.
 	keyFrame = 4
+	// Where a frame says of which layer it is, behind the longest header.
+	layerAt = 10
 	// The loudness of the microphone in -dBov: somebody speaks.
 	level = 30
 )
@@ -25,6 +27,7 @@ type camera struct {
 	lksdk.BaseSampleProvider
 	width, height uint16
 	size          int
+	layer         byte
 	wanted        atomic.Bool
 }
 
@@ -37,6 +40,7 @@ func (c *camera) NextSample(context.Context) (media.Sample, error) {
 	}
 	frame := make([]byte, size)
 	copy(frame, header)
+	frame[layerAt] = c.layer
 	return media.Sample{Data: frame, Duration: time.Second / frameRate}, nil
 }
 
@@ -68,8 +72,11 @@ func publish(host *lksdk.Room) error {
 	if _, err := host.LocalParticipant.PublishTrack(audio, options); err != nil {
 		return err
 	}
+	if *sound {
+		return nil
+	}
 	layers := []*lksdk.LocalTrack{}
-	for _, one := range []struct {
+	for number, one := range []struct {
 		quality       livekit.VideoQuality
 		width, height uint16
 		bits          int
@@ -78,7 +85,7 @@ func publish(host *lksdk.Room) error {
 		{livekit.VideoQuality_MEDIUM, 640, 360, 500_000},
 		{livekit.VideoQuality_HIGH, 1280, 720, 1_700_000},
 	} {
-		source := &camera{width: one.width, height: one.height, size: one.bits / 8 / frameRate}
+		source := &camera{width: one.width, height: one.height, size: one.bits / 8 / frameRate, layer: byte(number)}
 		source.wanted.Store(true)
 		layer, err := videoLayer(source, one.quality, one.bits)
 		if err != nil {

@@ -79,12 +79,26 @@ func total(audience []*viewer) counts {
 	return sum
 }
 
+// wanted is how many tracks a viewer should get.
+func wanted() int {
+	if *sound {
+		return 1
+	}
+	return 2
+}
+
 // watching says how many viewers get picture and sound.
 func watching(audience []*viewer) int {
 	count := 0
 	for _, v := range audience {
 		v.mutex.Lock()
-		if len(v.tracks) == 2 && v.tracks[0].packets > 0 && v.tracks[1].packets > 0 {
+		flowing := 0
+		for _, t := range v.tracks {
+			if t.packets > 0 {
+				flowing++
+			}
+		}
+		if flowing == wanted() {
 			count++
 		}
 		v.mutex.Unlock()
