@@ -222,7 +222,8 @@ async fn open(choice: &StoreChoice) -> anyhow::Result<Arc<dyn Store>> {
 fn advice(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Corrupt => {
-            "streams.redb in it is damaged; put a backup in its place, or move it away to begin without streams"
+            "streams.redb or streams.log in it is damaged; put a backup of both in their place, or move both away to \
+             begin without streams"
         }
         ErrorKind::Full => "nothing can be written there; make room, or make it writable",
         ErrorKind::Misconfigured => "it must be a folder that this user may write to, and this process's own",

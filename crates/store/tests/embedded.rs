@@ -14,6 +14,7 @@ use store::{Commit, Committed, Concern, EmbeddedStore, ErrorKind, Store};
 const CHILD: &str = "STORE_TEST_CHILD";
 const WRITES: usize = 1000;
 const FILE: &str = "streams.redb";
+const LOG_FILE: &str = "streams.log";
 
 fn id(n: usize) -> StreamId {
     StreamId::parse(&format!("s{n}")).unwrap()
@@ -153,6 +154,33 @@ async fn a_damaged_file_is_never_taken_for_a_store() {
     for n in 0..200 {
         assert!(has(&store, &id(n)).await);
     }
+}
+
+#[tokio::test]
+async fn a_log_that_is_missing_cut_off_or_another_store_s_is_noticed() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    drop(EmbeddedStore::open(other.path()).unwrap());
+    let store = EmbeddedStore::open(folder.path()).unwrap();
+    reserve(&store, &id(0)).await;
+    // Not closed: what was reserved is in the log alone, as after a kill.
+    let copy = tempfile::tempdir().unwrap();
+    let (path, log) = (copy.path().join(FILE), copy.path().join(LOG_FILE));
+    let whole = (fs::read(folder.path().join(FILE)).unwrap(), fs::read(folder.path().join(LOG_FILE)).unwrap());
+    let opened = |bytes: Option<&[u8]>| {
+        fs::write(&path, &whole.0).unwrap();
+        match bytes {
+            Some(bytes) => fs::write(&log, bytes).unwrap(),
+            None => drop(fs::remove_file(&log)),
+        }
+        EmbeddedStore::open(copy.path())
+    };
+    let foreign = fs::read(other.path().join(LOG_FILE)).unwrap();
+    for bytes in [None, Some(&[][..]), Some(&whole.1[..5000]), Some(&foreign), Some(&vec![0; whole.1.len()])] {
+        let error = opened(bytes).unwrap_err();
+        let text = format!("{error:?}");
+        assert!(error.kind == ErrorKind::Corrupt && text.contains(LOG_FILE), "{text}");
+    }
+    assert!(has(&opened(Some(&whole.1)).unwrap(), &id(0)).await);
 }
 
 #[tokio::test]

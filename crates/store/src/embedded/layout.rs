@@ -12,23 +12,20 @@
 //! | `sessions` | kept until, stream id, generation | session |
 //! | `memos` | key | when it ends, when it was written, value |
 //! | `texts` | `format`, `deployment`, `media_side`, `access_key` | text |
-//! | `numbers` | `clock`, `group`, `runs` | number |
+//! | `numbers` | `clock`, `group`, `runs`, `log` | number |
 //!
-//! Times are milliseconds since 1970.
+//! Times are milliseconds since 1970. `log` is the id of the [log](super::log) that holds the groups behind `group`.
 
-use domain::{
-    Ban, EventId, Head, Identity, IdentityChange, Participant, ParticipantChange, ParticipantSid, Role, StreamId,
-    Timestamp, Tombstone,
-};
+use domain::{Ban, EventId, Head, Identity, Participant, ParticipantSid, Role, StreamId, Timestamp, Tombstone};
 use redb::{ReadableDatabase, ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
 use serde::de::DeserializeOwned;
 
 use crate::{ErrorKind, MetaKey, PARTITIONS, Partition, StoreError};
 
-use super::commit::Step;
 use super::errors::{Failed, undecodable};
 use super::memo::{MemoChange, StoredMemo};
-use super::state::{Fading, State, gone_sid};
+use super::rows::{self, Row};
+use super::state::State;
 
 const HEADS: TableDefinition<'_, &str, (Option<i64>, &[u8])> = TableDefinition::new("heads");
 const PEOPLE: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("people");
@@ -43,28 +40,22 @@ const MEMOS: TableDefinition<'_, &str, (i64, i64, &[u8])> = TableDefinition::new
 const TEXTS: TableDefinition<'_, &str, &str> = TableDefinition::new("texts");
 const NUMBERS: TableDefinition<'_, &str, i64> = TableDefinition::new("numbers");
 
-/// The shape described above; another one is not read.
-const FORMAT: &str = "1";
-/// Every so many groups history rows that are over are removed …
-const SESSIONS_LOOKED_AT_EVERY: i64 = 16;
-/// … and at most so many: more than so many groups bring in.
-const MAX_SESSIONS_REMOVED: usize = 16 * 256;
+/// The shape described above.
+const FORMAT: &str = "2";
+/// The same without a log; read, and changed into [`FORMAT`] when it is opened.
+const FORMAT_WITHOUT_LOG: &str = "1";
+/// Most history rows that are over and go with one transaction: more than the log of one brings in.
+const MAX_SESSIONS_REMOVED: usize = 16 * 1024;
 
-/// What one group of steps writes.
+/// What one transaction writes.
 #[derive(Debug)]
-pub(super) struct Group<'a> {
-    /// Its number; one above the former group's.
+pub(super) struct Batch<'a> {
+    /// Number of the last group in it.
     pub(super) number: i64,
     /// No time given out is above it.
     pub(super) clock: Timestamp,
-    /// Steps, in order.
-    pub(super) steps: Vec<&'a Step>,
-    /// Deployment-wide values, in order.
-    pub(super) meta: Vec<(MetaKey, &'a str)>,
-    /// Memos, in order.
-    pub(super) memos: Vec<&'a MemoChange>,
-    /// What is forgotten with it.
-    pub(super) faded: Vec<&'a Fading>,
+    /// Encoded rows, in order.
+    pub(super) rows: [&'a [u8]; 2],
 }
 
 /// What was found in the file.
@@ -80,8 +71,8 @@ pub(super) struct Stored {
     pub(super) runs: i64,
 }
 
-/// Makes all tables of a new file.
-pub(super) fn create(tx: &WriteTransaction) -> Result<(), Failed> {
+/// Makes all tables of a new file, with the id of its log.
+pub(super) fn create(tx: &WriteTransaction, log: i64) -> Result<(), Failed> {
     tx.open_table(HEADS)?;
     tx.open_table(PEOPLE)?;
     tx.open_table(EVENTS)?;
@@ -89,15 +80,21 @@ pub(super) fn create(tx: &WriteTransaction) -> Result<(), Failed> {
     tx.open_table(TOMBSTONES)?;
     tx.open_table(SESSIONS)?;
     tx.open_table(MEMOS)?;
-    tx.open_table(NUMBERS)?;
-    tx.open_table(TEXTS)?.insert("format", FORMAT)?;
-    add_tables(tx)
+    add_tables(tx)?;
+    set_log(tx, log)
 }
 
 /// Makes the tables that older files lack.
 fn add_tables(tx: &WriteTransaction) -> Result<(), Failed> {
     tx.open_table(GRANTS)?;
     tx.open_table(BANS)?;
+    Ok(())
+}
+
+/// Names the log, which older versions would overlook.
+pub(super) fn set_log(tx: &WriteTransaction, log: i64) -> Result<(), Failed> {
+    tx.open_table(NUMBERS)?.insert("log", log)?;
+    tx.open_table(TEXTS)?.insert("format", FORMAT)?;
     Ok(())
 }
 
@@ -108,35 +105,16 @@ pub(super) fn begin_run(tx: &WriteTransaction, run: i64) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Writes the clock alone.
-pub(super) fn write_clock(tx: &WriteTransaction, clock: Timestamp) -> Result<(), Failed> {
-    tx.open_table(NUMBERS)?.insert("clock", clock.as_millis())?;
-    Ok(())
-}
-
-/// Writes a group.
-pub(super) fn write(tx: &WriteTransaction, group: &Group<'_>) -> Result<(), Failed> {
+/// Writes groups.
+pub(super) fn write(tx: &WriteTransaction, batch: &Batch<'_>) -> Result<(), Failed> {
     let mut tables = Tables::new(tx);
-    for step in &group.steps {
-        write_step(&mut tables, step)?;
+    for row in batch.rows.into_iter().flat_map(rows::decode) {
+        write_row(&mut tables, &row.map_err(Failed)?)?;
     }
-    for (key, value) in &group.meta {
-        tables.texts()?.insert(key.as_str(), *value)?;
-    }
-    for MemoChange { key, memo } in &group.memos {
-        let memos = tables.memos()?;
-        match memo {
-            Some(memo) => {
-                let row = (memo.until.as_millis(), memo.written.as_millis(), memo.value.as_slice());
-                memos.insert(key.as_str(), row)?;
-            }
-            None => drop(memos.remove(key.as_str())?),
-        }
-    }
-    remove_faded(&mut tables, group)?;
+    remove_sessions(tables.sessions()?, batch.clock)?;
     let numbers = tables.numbers()?;
-    numbers.insert("clock", group.clock.as_millis())?;
-    numbers.insert("group", group.number)?;
+    numbers.insert("clock", batch.clock.as_millis())?;
+    numbers.insert("group", batch.number)?;
     Ok(())
 }
 
@@ -148,8 +126,7 @@ type SessionKey = (i64, &'static str, u32);
 /// Stream id, and sid or identity.
 type InStream = (&'static str, &'static str);
 
-/// The tables of one transaction. Opening one is a good part of what a small group costs: each is
-/// opened once, and only if it is written to.
+/// The tables of one transaction: each is opened once, and only if it is written to.
 struct Tables<'t> {
     tx: &'t WriteTransaction,
     heads: Option<Table<'t, &'static str, HeadRow>>,
@@ -201,82 +178,38 @@ tables! {
     bans: BANS, InStream, Json;
 }
 
-fn write_step(tables: &mut Tables<'_>, step: &Step) -> Result<(), Failed> {
-    let id = step.id.as_str();
-    let decision = &step.decision;
-    let remembered_until = (step.now + domain::Retention::EVENT).as_millis();
-    match &decision.head {
-        Some(head) => {
-            let due = decision.due.map(Timestamp::as_millis);
-            tables.heads()?.insert(id, (due, serde_json::to_vec(head)?.as_slice()))?;
+fn write_row(tables: &mut Tables<'_>, row: &Row<'_>) -> Result<(), Failed> {
+    match row {
+        Row::Head(id, due, json) => drop(tables.heads()?.insert(*id, (*due, json.as_bytes()))?),
+        Row::NoHead(id) => {
+            tables.heads()?.remove(*id)?;
+            remove_everybody(tables, id)?;
         }
-        None => {
-            tables.heads()?.remove(id)?;
-            remove_people(tables.people()?, id)?;
-            remove_people(tables.grants()?, id)?;
+        Row::Person(id, sid, json) => drop(tables.people()?.insert((*id, *sid), json.as_bytes())?),
+        Row::NoPerson(id, sid) => drop(tables.people()?.remove((*id, *sid))?),
+        Row::NoPeople(id) => remove_everybody(tables, id)?,
+        Row::Event(partition, event, until) => drop(tables.events()?.insert((*partition, *event), *until)?),
+        Row::NoEvent(partition, event) => drop(tables.events()?.remove((*partition, *event))?),
+        Row::Gone(id, sid, until) => drop(tables.gone()?.insert((*id, *sid), *until)?),
+        Row::NoGone(id, sid) => drop(tables.gone()?.remove((*id, *sid))?),
+        Row::Tombstone(id, until, json) => drop(tables.tombstones()?.insert(*id, (*until, json.as_bytes()))?),
+        Row::NoTombstone(id) => drop(tables.tombstones()?.remove(*id)?),
+        Row::Grant(id, identity, json) => drop(tables.grants()?.insert((*id, *identity), json.as_bytes())?),
+        Row::Ban(id, identity, json) => drop(tables.bans()?.insert((*id, *identity), json.as_bytes())?),
+        Row::NoBan(id, identity) => drop(tables.bans()?.remove((*id, *identity))?),
+        Row::Session(until, id, generation, json) => {
+            tables.sessions()?.insert((*until, *id, *generation), json.as_bytes())?;
         }
-    }
-    for change in &decision.participants {
-        write_change(tables, step, change, remembered_until)?;
-    }
-    for change in &decision.identities {
-        write_identity(tables, step, change)?;
-    }
-    if let Some(event) = &step.event {
-        tables.events()?.insert((Partition::of(&step.id).number(), event.0.as_str()), remembered_until)?;
-    }
-    if let Some((stone, keep)) = &decision.tombstone {
-        let until = (step.now + *keep).as_millis();
-        tables.tombstones()?.insert(id, (until, serde_json::to_vec(stone)?.as_slice()))?;
-    }
-    if let Some((session, keep)) = &decision.session {
-        let key = ((step.now + *keep).as_millis(), id, session.generation);
-        tables.sessions()?.insert(key, serde_json::to_vec(session)?.as_slice())?;
+        Row::Memo(key, until, written, value) => drop(tables.memos()?.insert(*key, (*until, *written, *value))?),
+        Row::NoMemo(key) => drop(tables.memos()?.remove(*key)?),
+        Row::Text(key, value) => drop(tables.texts()?.insert(*key, *value)?),
     }
     Ok(())
 }
 
-fn write_change(
-    tables: &mut Tables<'_>,
-    step: &Step,
-    change: &ParticipantChange,
-    remembered_until: i64,
-) -> Result<(), Failed> {
-    let id = step.id.as_str();
-    if let Some(sid) = gone_sid(change) {
-        tables.gone()?.insert((id, sid.as_str()), remembered_until)?;
-    }
-    match change {
-        // Without a head there are no people either.
-        ParticipantChange::Join(_) | ParticipantChange::Update(_) if step.decision.head.is_none() => {}
-        ParticipantChange::Join(participant) | ParticipantChange::Update(participant) => {
-            tables.people()?.insert((id, participant.sid.as_str()), serde_json::to_vec(participant)?.as_slice())?;
-        }
-        ParticipantChange::Leave(participant) | ParticipantChange::Missing(participant) => {
-            drop(tables.people()?.remove((id, participant.sid.as_str()))?);
-        }
-        ParticipantChange::Gone(_) => {}
-        ParticipantChange::Clear => {
-            remove_people(tables.people()?, id)?;
-            remove_people(tables.grants()?, id)?;
-        }
-    }
-    Ok(())
-}
-
-fn write_identity(tables: &mut Tables<'_>, step: &Step, change: &IdentityChange) -> Result<(), Failed> {
-    let id = step.id.as_str();
-    match change {
-        IdentityChange::Grant(_, _) if step.decision.head.is_none() => {}
-        IdentityChange::Grant(identity, role) => {
-            tables.grants()?.insert((id, identity.as_str()), serde_json::to_vec(role)?.as_slice())?;
-        }
-        IdentityChange::Ban(identity, ban) => {
-            tables.bans()?.insert((id, identity.as_str()), serde_json::to_vec(ban)?.as_slice())?;
-        }
-        IdentityChange::Lift(identity) => drop(tables.bans()?.remove((id, identity.as_str()))?),
-    }
-    Ok(())
+fn remove_everybody(tables: &mut Tables<'_>, id: &str) -> Result<(), Failed> {
+    remove_people(tables.people()?, id)?;
+    remove_people(tables.grants()?, id)
 }
 
 fn remove_people(people: &mut Table<'_, (&str, &str), &[u8]>, id: &str) -> Result<(), Failed> {
@@ -286,23 +219,10 @@ fn remove_people(people: &mut Table<'_, (&str, &str), &[u8]>, id: &str) -> Resul
     Ok(())
 }
 
-fn remove_faded(tables: &mut Tables<'_>, group: &Group<'_>) -> Result<(), Failed> {
-    for what in &group.faded {
-        match what {
-            Fading::Event(partition, event) => {
-                tables.events()?.remove((partition.number(), event.as_str()))?;
-            }
-            Fading::Gone(id, sid) => drop(tables.gone()?.remove((id.as_str(), sid.as_str()))?),
-            Fading::Tombstone(id) => drop(tables.tombstones()?.remove(id.as_str())?),
-            Fading::Ban(id, identity) => drop(tables.bans()?.remove((id.as_str(), identity.as_str()))?),
-        }
-    }
-    if group.number % SESSIONS_LOOKED_AT_EVERY != 0 {
-        return Ok(());
-    }
-    let sessions = tables.sessions()?;
+/// Removes history rows that are over.
+fn remove_sessions(sessions: &mut Table<'_, SessionKey, Json>, now: Timestamp) -> Result<(), Failed> {
     for _ in 0..MAX_SESSIONS_REMOVED {
-        let over = sessions.first()?.is_some_and(|(key, _)| key.value().0 <= group.clock.as_millis());
+        let over = sessions.first()?.is_some_and(|(key, _)| key.value().0 <= now.as_millis());
         if !over {
             break;
         }
@@ -315,7 +235,6 @@ fn remove_faded(tables: &mut Tables<'_>, group: &Group<'_>) -> Result<(), Failed
 pub(super) fn read(db: &impl ReadableDatabase) -> Result<Stored, Failed> {
     let tx = db.begin_read()?;
     let texts = tx.open_table(TEXTS)?;
-    check_format(texts.get("format")?.as_ref().map(redb::AccessGuard::value))?;
     let mut state = State::default();
     for key in MetaKey::ALL {
         if let Some(value) = texts.get(key.as_str())? {
@@ -340,15 +259,24 @@ pub(super) fn read(db: &impl ReadableDatabase) -> Result<Stored, Failed> {
 
 /// The number of the last group in the file.
 pub(super) fn last_group(db: &impl ReadableDatabase) -> Result<i64, Failed> {
-    Ok(db.begin_read()?.open_table(NUMBERS)?.get("group")?.map_or(0, |number| number.value()))
+    Ok(number(db, "group")?.unwrap_or(0))
 }
 
-fn check_format(format: Option<&str>) -> Result<(), Failed> {
-    if format == Some(FORMAT) {
-        return Ok(());
+/// The id of the file's log; `None` in files of versions without one.
+pub(super) fn log_id(db: &impl ReadableDatabase) -> Result<Option<i64>, Failed> {
+    let format = db.begin_read()?.open_table(TEXTS)?.get("format")?.map(|format| format.value().to_owned());
+    match (format.as_deref(), number(db, "log")?) {
+        (Some(FORMAT), Some(log)) => Ok(Some(log)),
+        (Some(FORMAT_WITHOUT_LOG), _) => Ok(None),
+        _ => {
+            let text = format!("the file has format {format:?}, this version reads {FORMAT:?}");
+            Err(Failed(StoreError::new(ErrorKind::Misconfigured, "open", text)))
+        }
     }
-    let text = format!("the file has format {format:?}, this version reads {FORMAT:?}");
-    Err(Failed(StoreError::new(ErrorKind::Misconfigured, "open", text)))
+}
+
+fn number(db: &impl ReadableDatabase, name: &str) -> Result<Option<i64>, Failed> {
+    Ok(db.begin_read()?.open_table(NUMBERS)?.get(name)?.map(|number| number.value()))
 }
 
 fn read_streams(
@@ -451,4 +379,13 @@ fn stream_id(text: &str) -> Result<StreamId, Failed> {
 
 fn decode<T: DeserializeOwned>(what: &str, id: &str, json: &[u8]) -> Result<T, Failed> {
     serde_json::from_slice(json).map_err(|error| Failed(undecodable(&format!("{what} of stream {id:?}"), error)))
+}
+
+/// Makes the file one of a version that had no log.
+#[cfg(test)]
+pub(super) fn forget_log(db: &redb::Database) {
+    let tx = db.begin_write().unwrap();
+    tx.open_table(TEXTS).unwrap().insert("format", FORMAT_WITHOUT_LOG).unwrap();
+    tx.open_table(NUMBERS).unwrap().remove("log").unwrap();
+    tx.commit().unwrap();
 }

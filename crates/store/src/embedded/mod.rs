@@ -1,8 +1,8 @@
-//! The embedded store: everything in memory, redb underneath.
+//! The embedded store: everything in memory, a log and redb underneath.
 //!
 //! One process alone. A commit is answered, shown and told about once it is
 //! durable; reads never wait for the disk. What is stored where is in
-//! [`layout`]; the file itself is the business of [`connection`].
+//! [`layout`] and [`log`]; the files themselves are the business of [`connection`].
 
 mod clock;
 mod commit;
@@ -11,10 +11,12 @@ mod errors;
 mod layout;
 mod lease;
 mod list;
+mod log;
 mod memo;
 mod meta;
 mod notices;
 mod read;
+mod rows;
 mod state;
 #[cfg(test)]
 mod tests;

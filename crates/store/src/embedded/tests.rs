@@ -17,15 +17,36 @@ const FULL: u8 = 1;
 const SYNC_FAILS: u8 = 2;
 /// Nothing can be read or written.
 const DEAD: u8 = 3;
+/// The log takes what it has room for, the file takes nothing.
+const FILE_FULL: u8 = 4;
 
-/// A file in memory that outlives its handles and fails when told to.
+const LOG: i64 = 7;
+
+/// A file in memory, and its log, that outlive their handles and fail when told to.
 #[derive(Debug, Clone, Default)]
 struct FakeFile {
     bytes: Arc<Mutex<Vec<u8>>>,
+    log: Arc<Mutex<Vec<u8>>>,
     mode: Arc<AtomicU8>,
 }
 
 impl FakeFile {
+    fn file_writable(&self) -> io::Result<()> {
+        self.fail_in(&[FILE_FULL], io::ErrorKind::StorageFull)?;
+        self.writable()
+    }
+
+    /// The number of the last group in the file.
+    fn groups(&self) -> i64 {
+        layout::last_group(&redb::Builder::new().create_with_backend(self.copy()).unwrap()).unwrap()
+    }
+
+    /// What is on the disk now, under another name.
+    fn copy(&self) -> Self {
+        let copy = |bytes: &Arc<Mutex<Vec<u8>>>| Arc::new(Mutex::new(bytes.lock().clone()));
+        Self { bytes: copy(&self.bytes), log: copy(&self.log), mode: Arc::default() }
+    }
+
     fn set(&self, mode: u8) {
         self.mode.store(mode, Ordering::SeqCst);
     }
@@ -40,14 +61,27 @@ impl FakeFile {
     }
 
     fn open(&self) -> EmbeddedStore {
-        let file = self.clone();
+        self.open_with(Clock::system())
+    }
+
+    fn open_with(&self, clock: Clock) -> EmbeddedStore {
+        let (file, log) = (self.clone(), self.clone());
         let open = Box::new(move || redb::Builder::new().create_with_backend(file.clone()));
-        EmbeddedStore::start(Disk::open_by(open).unwrap(), Clock::system()).unwrap()
+        let open_log = |new: Option<i64>| {
+            if let Some(id) = new {
+                log.log.lock().resize(log::SIZE, 0);
+                log::make(&log, id).unwrap();
+            }
+            Ok(Box::new(log.clone()) as Box<dyn log::Medium>)
+        };
+        EmbeddedStore::start(Disk::open_by(open, &open_log).unwrap(), clock).unwrap()
     }
 
     fn create() -> Self {
         let file = Self::default();
-        connection::make(&redb::Builder::new().create_with_backend(file.clone()).unwrap()).unwrap();
+        file.log.lock().resize(log::SIZE, 0);
+        log::make(&file, LOG).unwrap();
+        connection::make(&redb::Builder::new().create_with_backend(file.clone()).unwrap(), LOG).unwrap();
         file
     }
 }
@@ -65,7 +99,7 @@ impl StorageBackend for FakeFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.writable()?;
+        self.file_writable()?;
         self.bytes.lock().resize(usize::try_from(len).unwrap(), 0);
         Ok(())
     }
@@ -75,10 +109,26 @@ impl StorageBackend for FakeFile {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.writable()?;
+        self.file_writable()?;
         let offset = usize::try_from(offset).unwrap();
         self.bytes.lock()[offset..offset + data.len()].copy_from_slice(data);
         Ok(())
+    }
+}
+
+impl log::Medium for FakeFile {
+    fn write_at(&self, at: usize, bytes: &[u8]) -> io::Result<()> {
+        self.writable()?;
+        self.log.lock()[at..at + bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+
+    fn read(&self) -> io::Result<Vec<u8>> {
+        Ok(self.log.lock().clone())
     }
 }
 
@@ -177,11 +227,7 @@ async fn a_dead_disk_fails_writes_only() {
 async fn times_never_go_back_over_a_restart() {
     let file = FakeFile::create();
     let at = |millis: i64| Clock::new(move || Timestamp::from_millis(millis));
-    let open = |clock: Clock| {
-        let file = file.clone();
-        let open = Box::new(move || redb::Builder::new().create_with_backend(file.clone()));
-        EmbeddedStore::start(Disk::open_by(open).unwrap(), clock).unwrap()
-    };
+    let open = |clock: Clock| file.open_with(clock);
     let store = open(at(5_000));
     assert_eq!(store.now().as_millis(), 5_000);
     store.close().await;
@@ -200,10 +246,8 @@ async fn what_is_remembered_for_a_while_is_forgotten() {
     let file = FakeFile::create();
     let time = Arc::new(AtomicI64::new(1_000_000));
     let open = || {
-        let (file, time) = (file.clone(), time.clone());
-        let disk = Disk::open_by(Box::new(move || redb::Builder::new().create_with_backend(file.clone()))).unwrap();
-        let clock = Clock::new(move || Timestamp::from_millis(time.load(Ordering::SeqCst)));
-        EmbeddedStore::start(disk, clock).unwrap()
+        let time = time.clone();
+        file.open_with(Clock::new(move || Timestamp::from_millis(time.load(Ordering::SeqCst))))
     };
     let store = open();
     let event = EventId("EV_1".to_owned());
@@ -233,4 +277,59 @@ async fn what_is_remembered_for_a_while_is_forgotten() {
     let store = open();
     assert_eq!(store.shared.state.read().faded(store.now(), 1), Vec::new());
     assert!(!known(&store).await);
+}
+
+#[tokio::test]
+async fn what_the_log_has_no_room_for_is_in_the_file_and_so_is_the_rest_after_a_restart() {
+    let file = FakeFile::create();
+    let store = file.open();
+    // A thousand times what one takes: the log is begun anew some times on the way.
+    let many = 3 * log::SIZE / 1000;
+    for n in 0..many {
+        assert_eq!(reserve(&store, n).await.unwrap(), Committed::Done);
+    }
+    let in_file = file.groups();
+    assert!(in_file > 0 && in_file < many as i64, "{in_file} of {many}");
+    // Cut off: whoever opens it next finds the rest in the log.
+    let cut_off = file.copy();
+    assert_eq!(seen(&cut_off.open(), many).await.len(), many);
+    store.close().await;
+    let closed = file.groups();
+    assert_eq!(closed, many as i64, "a store that is closed has nothing in its log alone");
+}
+
+#[tokio::test]
+async fn a_full_log_whose_file_can_not_be_written_refuses_until_it_can() {
+    let file = FakeFile::create();
+    let store = file.open();
+    file.set(FILE_FULL);
+    let mut n = 0;
+    let error = loop {
+        match reserve(&store, n).await {
+            Ok(_) => n += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!((error.kind, file.groups()), (ErrorKind::Full, 0), "the log has taken {n}");
+    assert_eq!(seen(&file.copy().open(), n + 1).await.len(), n);
+    file.set(FINE);
+    assert_eq!(reserve(&store, n).await.unwrap(), Committed::Done);
+    assert_eq!(file.groups(), n as i64 + 1);
+    assert_eq!(seen(&file.copy().open(), n + 1).await.len(), n + 1);
+}
+
+#[tokio::test]
+async fn a_file_of_a_version_without_log_gets_one() {
+    let file = FakeFile::create();
+    let store = file.open();
+    assert_eq!(reserve(&store, 0).await.unwrap(), Committed::Done);
+    store.close().await;
+    drop(store);
+    file.log.lock().clear();
+    layout::forget_log(&redb::Builder::new().create_with_backend(file.clone()).unwrap());
+    let store = file.open();
+    assert_eq!(seen(&store, 1).await, [0]);
+    assert_eq!(reserve(&store, 1).await.unwrap(), Committed::Done);
+    drop(store);
+    assert_eq!(seen(&file.open(), 2).await, [0, 1]);
 }

@@ -1,4 +1,4 @@
-//! The one writer: groups what waits into one transaction, and makes it visible once it is durable.
+//! The one writer: groups what waits into one write, and makes it visible once it is durable.
 //!
 //! While a group is being synced the next one collects in a bounded queue;
 //! when that is full a caller waits, and fails within two seconds.
@@ -17,8 +17,8 @@ use crate::{Committed, ErrorKind, MemoSwap, MetaKey, StoreError};
 use super::Shared;
 use super::commit::Step;
 use super::connection::Disk;
-use super::layout::Group;
 use super::memo::{MemoChange, MemoRequest};
+use super::rows::Rows;
 use super::state::{Fading, Overlay};
 
 /// Steps that wait while a group is being synced.
@@ -189,10 +189,9 @@ impl Core {
             }
             self.carry_out(group);
         }
-        if let Some(disk) = &self.disk
-            && let Err(error) = disk.write_clock(self.shared.clock.now())
-        {
-            tracing::warn!(%error, "the clock was not written at the end");
+        let now = self.shared.clock.now();
+        if let Some(Err(error)) = self.disk.as_mut().map(|disk| disk.finish(now)) {
+            tracing::warn!(%error, "the store's log was not put into its file at the end; the next start does it");
         }
     }
 
@@ -266,8 +265,8 @@ impl Core {
             return Ok(());
         };
         let written = {
-            let state = self.shared.state.read();
-            disk.write(&changes.group(disk.next_group(), self.shared.clock.now(), &state))
+            let rows = changes.rows(&self.shared.state.read());
+            rows.and_then(|rows| disk.write(&rows, self.shared.clock.now()))
         };
         match written {
             Ok(()) => {
@@ -331,16 +330,22 @@ impl Core {
 }
 
 impl Changes {
-    fn group<'a>(&'a self, number: i64, clock: Timestamp, state: &super::state::State) -> Group<'a> {
-        let over = self.faded.iter().filter(|entry| !state.is_renewed(entry) && !self.renews(&entry.1));
-        Group {
-            number,
-            clock,
-            steps: self.steps.iter().collect(),
-            meta: self.meta.iter().map(|(key, value)| (*key, value.as_str())).collect(),
-            memos: self.memos.iter().collect(),
-            faded: over.map(|(_, what)| what).collect(),
+    fn rows(&self, state: &super::state::State) -> Result<Rows, StoreError> {
+        let mut rows = Rows::default();
+        for step in &self.steps {
+            rows.add_step(step)?;
         }
+        for (key, value) in &self.meta {
+            rows.add_text(key.as_str(), value)?;
+        }
+        for change in &self.memos {
+            rows.add_memo(change)?;
+        }
+        let over = self.faded.iter().filter(|entry| !state.is_renewed(entry) && !self.renews(&entry.1));
+        for (_, what) in over {
+            rows.add_faded(what)?;
+        }
+        Ok(rows)
     }
 
     /// Whether one of the steps remembers it anew.

@@ -16,6 +16,9 @@ use crate::world::{api_of, create, point_at};
 
 const OUTAGE: Duration = Duration::from_secs(3);
 const FILE: &str = "streams.redb";
+const LOG_FILE: &str = "streams.log";
+/// Where the entries of a log begin.
+const LOG_BEGIN: usize = 4096;
 /// Room for the store and its log of changes, and not much more.
 const SMALL: &str = "size=4m";
 
@@ -48,8 +51,8 @@ async fn full(mut one: Livestream, api: rooms::LiveKit) {
     scene.end();
     let book = scene.settle(31, "the disk of the embedded store is full for 3 s", &[&one]).await;
     // The disk goes with the process: what is on it is kept by hand.
-    let file = fs::read(data.join(FILE)).unwrap();
-    restart_with(one, Some(file), &book).await;
+    let files = [FILE, LOG_FILE].map(|name| (name, fs::read(data.join(name)).unwrap()));
+    restart_with(one, &files, &book).await;
 }
 
 /// Every write is refused, as by a disk that the system has made read-only.
@@ -64,14 +67,14 @@ async fn unwritable(mut one: Livestream, api: rooms::LiveKit) {
     limit_files(&one, "unlimited:unlimited");
     scene.end();
     let book = scene.settle(32, "the disk takes no write at all for 3 s, not even of the log", &[&one]).await;
-    restart_with(one, None, &book).await;
+    restart_with(one, &[], &book).await;
 }
 
-/// Killed and started again, on this file if one is given: everything acknowledged is there.
-async fn restart_with(mut one: Livestream, file: Option<Vec<u8>>, book: &Book) {
+/// Killed and started again, on these files if some are given: everything acknowledged is there.
+async fn restart_with(mut one: Livestream, files: &[(&str, Vec<u8>)], book: &Book) {
     one.kill();
-    if let Some(file) = file {
-        fs::write(one.folder().join("data").join(FILE), file).unwrap();
+    for (name, bytes) in files {
+        fs::write(one.folder().join("data").join(name), bytes).unwrap();
     }
     one.set_wrapper(&[]);
     one.start().await;
@@ -88,32 +91,42 @@ async fn a_store_that_can_not_be_used_is_named_with_what_to_do_and_nothing_new_i
         create(&one, name).await;
     }
     one.kill();
-    let path = one.folder().join("data").join(FILE);
-    let whole = fs::read(&path).unwrap();
+    let data = one.folder().join("data");
+    let (whole, log) = (fs::read(data.join(FILE)).unwrap(), fs::read(data.join(LOG_FILE)).unwrap());
     let changed = |step: usize| {
         let mut bytes = whole.clone();
         bytes.iter_mut().skip(100).step_by(step).for_each(|byte| *byte ^= 0xff);
         bytes
     };
-    let damages: [(&str, Vec<u8>); 5] = [
-        ("the file is empty", Vec::new()),
-        ("the file ends half-way", whole[..whole.len() / 2].to_vec()),
-        ("the file is all zeros", vec![0; whole.len()]),
-        ("one byte in a thousand of the file is another", changed(1000)),
-        ("another program's file", b"SQLite format 3\0 and more of it, long enough to have a header".repeat(99)),
+    // The first groups of the log are those that were written when it was opened: others follow.
+    let mut early = log.clone();
+    early[LOG_BEGIN + 30] ^= 0xff;
+    let half = |bytes: &[u8]| bytes[..bytes.len() / 2].to_vec();
+    let damages: [(&str, &str, Vec<u8>); 8] = [
+        ("the file is empty", FILE, Vec::new()),
+        ("the file ends half-way", FILE, half(&whole)),
+        ("the file is all zeros", FILE, vec![0; whole.len()]),
+        ("one byte in a thousand of the file is another", FILE, changed(1000)),
+        ("another program's file", FILE, b"SQLite format 3\0 and more of it, long enough to have a header".repeat(99)),
+        ("the log of what is not in the file yet ends half-way", LOG_FILE, half(&log)),
+        ("the log is all zeros", LOG_FILE, vec![0; log.len()]),
+        ("one byte of the log is another, before its last entry", LOG_FILE, early),
     ];
     // One that started would never end by itself.
     one.set_wrapper(&["timeout", "30"]);
-    for (place, (damage, bytes)) in damages.iter().enumerate() {
-        fs::write(&path, bytes).unwrap();
+    for (place, (damage, name, bytes)) in damages.iter().enumerate() {
+        fs::write(data.join(FILE), &whole).unwrap();
+        fs::write(data.join(LOG_FILE), &log).unwrap();
+        fs::write(data.join(name), bytes).unwrap();
         let (code, text) = one.run(&[]);
         assert_eq!(code, Some(1), "{damage}: {text}");
-        assert!(text.contains(FILE) && text.contains("backup"), "{damage}: {text}");
-        assert!(path.is_file(), "{damage}: the file is gone");
+        assert!(text.contains(name) && text.contains("backup"), "{damage}: {text}");
+        assert!(data.join(name).is_file(), "{damage}: the file is gone");
         report::refusal(u32::try_from(place).unwrap(), damage, &last_line(&one, &text));
     }
     one.set_wrapper(&[]);
-    fs::write(&path, &whole).unwrap();
+    fs::write(data.join(FILE), &whole).unwrap();
+    fs::write(data.join(LOG_FILE), &log).unwrap();
     refused_read_only(&mut one);
     one.start().await;
     let list = one.get("/streams").await.body;
