@@ -25,6 +25,10 @@ const LATE: Duration = Duration::from_millis(100);
 /// How many looks in a row must find packets late: one may have met a lost report.
 const LATE_LOOKS: u8 = 2;
 
+/// How many looks in a row may find packets late, while nothing is lost and the estimate is not below what is sent, until
+/// that is usual: three seconds.
+const LATE_FOR_GOOD: u8 = 15;
+
 /// How far two delays may lie apart and still be the same.
 const SAME_DELAY: Duration = Duration::from_millis(30);
 
@@ -55,6 +59,9 @@ const MOST_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often more is tried while a viewer gets less than it wants.
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The same after something was raised.
+const PROBE_AFTER_RAISE: Duration = Duration::from_secs(1);
 
 /// The same while a video is paused: on a connection that carries little more than sound, what that takes is heard.
 const PAUSED_PROBE_INTERVAL: Duration = Duration::from_secs(5);
@@ -111,8 +118,8 @@ pub(crate) struct Bandwidth {
     late: u8,
     /// When something was last lowered, and the delay then.
     lowered: Option<(Instant, Duration)>,
-    /// When something was last raised.
-    raised: Option<Instant>,
+    /// When something was last raised, and the delay then.
+    raised: Option<(Instant, Duration)>,
     /// Whether what was estimated turned out to be too much: estimates stand still at times.
     refuted: bool,
     /// Tries to raise something that have failed in a row.
@@ -188,13 +195,27 @@ impl Bandwidth {
         self.usual.note(rtt, now);
         let late = self.usual.get().is_some_and(|usual| rtt > usual + LATE);
         self.late = if late { self.late.saturating_add(1) } else { 0 };
+        if self.late >= LATE_FOR_GOOD && self.loss < SOME_LOSS && sample.estimate >= self.given {
+            self.take_for_usual(rtt, now);
+        }
+    }
+
+    /// Nothing is wrong but the delay: this is how long the way is by now.
+    fn take_for_usual(&mut self, rtt: Duration, now: Instant) {
+        self.usual.set(rtt, now);
+        self.late = 0;
     }
 
     /// Whether more is sent than the connection carries: packets are lost or late, and the estimate says so as well. If
-    /// most is lost, or they are lost and late, that is enough: estimates stand still at times.
-    fn is_congested(&self) -> bool {
+    /// most is lost, or they are lost and late, that is enough: estimates stand still at times. So is the first sign
+    /// while more is tried: then it is the likely cause.
+    fn is_congested(&self, now: Instant) -> bool {
         let (lost, late) = (self.loss >= MUCH_LOSS, self.late >= LATE_LOOKS);
-        self.loss >= MOST_LOSS || (lost && late) || ((lost || late) && self.estimates[0] < self.given)
+        let tried = self.raised.filter(|(at, _)| now < *at + TRIAL);
+        self.loss >= MOST_LOSS
+            || (lost && late)
+            || ((lost || late) && self.estimates[0] < self.given)
+            || tried.is_some_and(|(_, before)| lost || self.rtts[0] > before + LATE)
     }
 
     /// What may be sent; `None`: as much as there is. `held`: what is sent takes this; `least`: the lowest layers of
@@ -204,7 +225,7 @@ impl Bandwidth {
             return None;
         }
         let keep = Budget { bits: held, may_pause: false };
-        if !self.is_congested() {
+        if !self.is_congested(now) {
             let calm = self.calm_at.is_none_or(|at| now >= at) && !self.refuted;
             let estimate = self.estimates[0].min(self.estimates[1]);
             return Some(if calm { Budget { bits: estimate.max(held), ..keep } } else { keep });
@@ -226,9 +247,8 @@ impl Bandwidth {
         let Some((_, before)) = self.lowered else { return self.late >= LATE_LOOKS };
         let shortest = self.rtts[0].min(self.rtts[1]);
         if self.loss < SOME_LOSS && shortest.abs_diff(before) < SAME_DELAY {
-            // Sending less has changed nothing and nothing is lost: this is how long the way is by now.
-            self.usual.set(shortest, now);
-            self.late = 0;
+            // Sending less has changed nothing and nothing is lost.
+            self.take_for_usual(shortest, now);
             return false;
         }
         shortest > before
@@ -238,7 +258,7 @@ impl Bandwidth {
     pub(crate) fn give(&mut self, given: u64, held: u64, now: Instant) {
         self.given = given;
         if given < held {
-            let failed = self.raised.is_some_and(|at| now < at + TRIAL);
+            let failed = self.raised.is_some_and(|(at, _)| now < at + TRIAL);
             let again = self.failed > 0 && self.lowered.is_some_and(|(at, _)| now < at + TRIAL);
             self.failed = if failed {
                 self.failed + 1
@@ -257,7 +277,9 @@ impl Bandwidth {
             self.raised = None;
             self.probe_at = None;
         } else if given > held && self.lowered.is_some() {
-            self.raised = Some(now);
+            self.raised = Some((now, self.rtts[0].min(self.rtts[1])));
+            // What made this possible may make more possible.
+            self.probe_at = Some(now + PROBE_AFTER_RAISE);
         }
     }
 
@@ -279,7 +301,7 @@ impl Bandwidth {
         let interval = if paused { PAUSED_PROBE_INTERVAL } else { PROBE_INTERVAL };
         let at = *self.probe_at.get_or_insert(now + interval);
         let calm = self.calm_at.is_none_or(|at| now >= at);
-        if now < at || !calm || self.is_congested() {
+        if now < at || !calm || self.is_congested(now) {
             return None;
         }
         self.probe_at = Some(now + interval);
@@ -382,6 +404,17 @@ mod tests {
     }
 
     #[test]
+    fn the_first_sign_ends_a_try() {
+        let mut line = Line::new(1_000);
+        line.look(500, 0.2, USUAL);
+        line.give(500);
+        while line.look(1_200, 0.0, USUAL) == up_to(500) {}
+        line.give(1_000);
+        assert_eq!(line.look(1_200, 0.0, USUAL * 2), up_to(1_200), "later, but not late");
+        assert_eq!(line.look(1_200, 0.0, USUAL * 3), up_to(850));
+    }
+
+    #[test]
     fn a_way_that_is_longer_by_now_becomes_usual() {
         let mut line = Line::new(1_000);
         line.look(500, 0.0, USUAL * 5);
@@ -390,7 +423,7 @@ mod tests {
         for _ in 0..30 {
             assert!(!line.look(100, 0.0, USUAL * 5).may_pause);
         }
-        assert!(!line.bandwidth.is_congested());
+        assert!(!line.bandwidth.is_congested(line.now));
     }
 
     #[test]
