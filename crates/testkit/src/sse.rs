@@ -37,6 +37,8 @@ impl SseEvent {
 struct Received {
     events: Vec<SseEvent>,
     ended: bool,
+    /// It ended without having been cut off.
+    whole: bool,
 }
 
 /// An open subscription; closed when dropped.
@@ -59,8 +61,13 @@ impl SseClient {
         let request = headers
             .iter()
             .fold(reqwest::Client::new().get(url), |request, (name, value)| request.header(*name, *value));
+        Self::open_by(request).await
+    }
+
+    /// Subscribes by a request of the caller's, over whatever its client speaks.
+    pub async fn open_by(request: reqwest::RequestBuilder) -> Self {
         let response = request.send().await.expect("the server answers");
-        assert_eq!(response.status(), 200, "subscribing to {url}");
+        assert_eq!(response.status(), 200, "subscribing to {}", response.url());
         let (sender, received) = watch::channel(Received::default());
         let reader = tokio::spawn(read(response, Arc::new(sender)));
         Self { received, read: 0, reader }
@@ -111,6 +118,11 @@ impl SseClient {
         self.received.borrow().ended
     }
 
+    /// Whether the server has closed it in order: the body was not cut off.
+    pub fn has_ended_whole(&self) -> bool {
+        self.received.borrow().whole
+    }
+
     /// Waits until the server closes it.
     pub async fn wait_for_end(&mut self) {
         let ended = timeout(PATIENCE, self.received.wait_for(|received| received.ended)).await;
@@ -127,15 +139,20 @@ impl Drop for SseClient {
 async fn read(response: reqwest::Response, received: Arc<watch::Sender<Received>>) {
     let mut chunks = response.bytes_stream();
     let mut text = Vec::new();
-    while let Some(Ok(chunk)) = chunks.next().await {
+    let whole = loop {
+        let chunk = match chunks.next().await {
+            Some(Ok(chunk)) => chunk,
+            Some(Err(_)) => break false,
+            None => break true,
+        };
         text.extend_from_slice(&chunk);
         while let Some(end) = text.windows(2).position(|pair| pair == b"\n\n") {
             let block: Vec<u8> = text.drain(..end + 2).collect();
             let event = parse(&String::from_utf8_lossy(&block));
             received.send_modify(|received| received.events.push(event));
         }
-    }
-    received.send_modify(|received| received.ended = true);
+    };
+    received.send_modify(|received| (received.ended, received.whole) = (true, whole));
 }
 
 fn parse(block: &str) -> SseEvent {
