@@ -1,7 +1,7 @@
 //! The file and its log: opening them, writing groups of steps, coming back after an error.
 //!
 //! A group is durable in the [log](super::log), which costs one small write; when that is full, all of it goes into the
-//! file in one transaction, which costs a thousand groups little more than one.
+//! file in one transaction, so that many groups share the pages that they change.
 
 use std::fs::{self, File};
 use std::path::Path;

@@ -21,7 +21,7 @@ use crate::{ErrorKind, StoreError};
 
 use super::errors::file;
 
-/// Bytes of the whole log: about a thousand webhooks, and a start replays them in some milliseconds.
+/// Bytes of the whole log: some hundred webhooks, a kilobyte or so each; a start replays no more than that.
 pub(super) const SIZE: usize = 1 << 20;
 const BEGIN: usize = 4096;
 const TITLE: &[u8] = b"livestream log 1\n";
