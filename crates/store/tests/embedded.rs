@@ -184,6 +184,29 @@ async fn a_log_that_is_missing_cut_off_or_another_store_s_is_noticed() {
 }
 
 #[tokio::test]
+async fn a_store_that_lost_its_file_but_not_its_log_is_never_taken_for_a_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, log) = (folder.path().join(FILE), folder.path().join(LOG_FILE));
+    let store = EmbeddedStore::open(folder.path()).unwrap();
+    // Nothing was written yet: whoever begins anew loses nothing, and a start that was cut off here goes on.
+    let empty = fs::read(&log).unwrap();
+    reserve(&store, &id(0)).await;
+    drop(store);
+    let file = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    let error = EmbeddedStore::open(folder.path()).unwrap_err();
+    let text = format!("{error:?}");
+    assert!(error.kind == ErrorKind::Corrupt && text.contains("streams.redb is missing"), "{text}");
+    fs::write(&path, file).unwrap();
+    assert!(has(&EmbeddedStore::open(folder.path()).unwrap(), &id(0)).await, "the log was left as it was");
+    for begun in [&empty[..], &empty[..100], &[]] {
+        fs::remove_file(&path).unwrap();
+        fs::write(&log, begun).unwrap();
+        assert!(!has(&EmbeddedStore::open(folder.path()).unwrap(), &id(0)).await, "{} bytes", begun.len());
+    }
+}
+
+#[tokio::test]
 async fn a_changed_byte_is_noticed_or_without_consequence() {
     let folder = tempfile::tempdir().unwrap();
     let store = EmbeddedStore::open(folder.path()).unwrap();

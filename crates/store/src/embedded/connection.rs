@@ -173,7 +173,13 @@ fn builder() -> Builder {
 }
 
 /// Makes the file under another name first, so that a half-made one is never taken for a store.
+///
+/// A log that was used belongs to a store that has lost its file: it may hold the only copy of acknowledged steps.
 fn create(dir: &Path) -> Result<(), StoreError> {
+    if log::is_used(&dir.join(LOG_FILE))? {
+        let text = format!("{FILE} is missing, and {LOG_FILE} holds changes of it");
+        return Err(StoreError::new(ErrorKind::Corrupt, "open", text));
+    }
     let new = dir.join(NEW_FILE);
     match fs::remove_file(&new) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(file("create", error)),

@@ -90,6 +90,15 @@ pub(super) fn make(medium: &impl Medium, id: i64) -> io::Result<()> {
     medium.write_at(0, &bytes)
 }
 
+/// Whether there is a log at `path` to which a group was ever added, of whatever store.
+pub(super) fn is_used(path: &Path) -> Result<bool, StoreError> {
+    let bytes = match File::open(path).and_then(|log| log.read()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        read => read.map_err(|error| file("open", error))?,
+    };
+    Ok((BEGIN..bytes.len()).step_by(ALIGN).any(|at| frame_at(&bytes, at).is_some()))
+}
+
 /// Opens the log at `path`.
 pub(super) fn open(path: &Path) -> Result<Box<dyn Medium>, StoreError> {
     match OpenOptions::new().read(true).write(true).open(path) {

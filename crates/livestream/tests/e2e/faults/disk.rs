@@ -102,26 +102,30 @@ async fn a_store_that_can_not_be_used_is_named_with_what_to_do_and_nothing_new_i
     let mut early = log.clone();
     early[LOG_BEGIN + 30] ^= 0xff;
     let half = |bytes: &[u8]| bytes[..bytes.len() / 2].to_vec();
-    let damages: [(&str, &str, Vec<u8>); 8] = [
-        ("the file is empty", FILE, Vec::new()),
-        ("the file ends half-way", FILE, half(&whole)),
-        ("the file is all zeros", FILE, vec![0; whole.len()]),
-        ("one byte in a thousand of the file is another", FILE, changed(1000)),
-        ("another program's file", FILE, b"SQLite format 3\0 and more of it, long enough to have a header".repeat(99)),
-        ("the log of what is not in the file yet ends half-way", LOG_FILE, half(&log)),
-        ("the log is all zeros", LOG_FILE, vec![0; log.len()]),
-        ("one byte of the log is another, before its last entry", LOG_FILE, early),
+    let damages: [(&str, &str, Option<Vec<u8>>); 9] = [
+        ("the file is gone, and the log is not", FILE, None),
+        ("the file is empty", FILE, Some(Vec::new())),
+        ("the file ends half-way", FILE, Some(half(&whole))),
+        ("the file is all zeros", FILE, Some(vec![0; whole.len()])),
+        ("one byte in a thousand of the file is another", FILE, Some(changed(1000))),
+        ("another program's file", FILE, Some(b"SQLite format 3\0 and more of it".repeat(99))),
+        ("the log of what is not in the file yet ends half-way", LOG_FILE, Some(half(&log))),
+        ("the log is all zeros", LOG_FILE, Some(vec![0; log.len()])),
+        ("one byte of the log is another, before its last entry", LOG_FILE, Some(early)),
     ];
     // One that started would never end by itself.
     one.set_wrapper(&["timeout", "30"]);
     for (place, (damage, name, bytes)) in damages.iter().enumerate() {
         fs::write(data.join(FILE), &whole).unwrap();
         fs::write(data.join(LOG_FILE), &log).unwrap();
-        fs::write(data.join(name), bytes).unwrap();
+        match bytes {
+            Some(bytes) => fs::write(data.join(name), bytes).unwrap(),
+            None => fs::remove_file(data.join(name)).unwrap(),
+        }
         let (code, text) = one.run(&[]);
         assert_eq!(code, Some(1), "{damage}: {text}");
         assert!(text.contains(name) && text.contains("backup"), "{damage}: {text}");
-        assert!(data.join(name).is_file(), "{damage}: the file is gone");
+        assert_eq!(data.join(name).is_file(), bytes.is_some(), "{damage}: the file is gone, or a new one was begun");
         report::refusal(u32::try_from(place).unwrap(), damage, &last_line(&one, &text));
     }
     one.set_wrapper(&[]);
