@@ -5,6 +5,8 @@
 //! There are no timers: a coarse scan over all connections finds who is idle,
 //! old or stalled.
 
+mod scan;
+
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
@@ -17,15 +19,15 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Token};
 use slab::Slab;
 
-use crate::slots::LEAVING_GROUPS;
-
 use super::SocketSettings;
-use super::chunk::{HEARTBEAT, LAST, chunk};
+use super::chunk::{LAST, chunk};
 use super::conn::{Conn, Heard, Sent};
 use super::feed::{Feed, FeedKey, News, Source};
 use super::mailbox::{Arrival, Bell, Mailbox};
 use super::meters::{Meters, Reason};
 use super::roster::{Key, Roster};
+
+use self::scan::Scan;
 
 /// The mailbox's token; connections have their keys.
 pub(super) const MAILBOX: Token = Token(usize::MAX);
@@ -47,15 +49,6 @@ struct Topic {
     active: bool,
     /// The stream is gone: its sockets are ended.
     over: bool,
-}
-
-/// The scan over all connections.
-#[derive(Default)]
-struct Scan {
-    /// Whom it looks at next.
-    at: usize,
-    /// When the next one begins, or `None` while one is under way.
-    begins: Option<u64>,
 }
 
 /// The sockets and what they are fed with.
@@ -99,7 +92,7 @@ impl<'a> Engine<'a> {
             by_key: HashMap::new(),
             active: VecDeque::new(),
             more: false,
-            scan: Scan { at: 0, begins: Some(0) },
+            scan: Scan::at_once(),
             began: Instant::now(),
             now: 0,
             leave_below: 0,
@@ -129,7 +122,7 @@ impl<'a> Engine<'a> {
 
     /// How long there is nothing to do but for what the kernel and the mailbox bring.
     fn patience(&self) -> Option<Duration> {
-        let scan = if self.conns.is_empty() { None } else { Some(self.scan.begins) };
+        let scan = if self.conns.is_empty() { None } else { Some(self.scan.begins()) };
         match scan {
             _ if self.more || !self.active.is_empty() => Some(Duration::ZERO),
             None => None,
@@ -179,7 +172,7 @@ impl<'a> Engine<'a> {
         self.more = mail.more;
         if mail.leave_below > self.leave_below {
             self.leave_below = mail.leave_below;
-            self.scan = Scan { at: 0, begins: None };
+            self.scan = Scan::under_way();
         }
         mail.stop
     }
@@ -321,60 +314,6 @@ impl<'a> Engine<'a> {
         true
     }
 
-    /// Looks after some more connections.
-    fn continue_scan(&mut self) {
-        if self.scan.begins.is_some_and(|begins| begins > self.now) {
-            return;
-        }
-        self.scan.begins = None;
-        let (mut duties, mut looks) = (SLICE, TURN * LOOKS);
-        while self.scan.at < self.keys_below {
-            if duties == 0 || looks == 0 {
-                return;
-            }
-            let key = self.scan.at;
-            self.scan.at += 1;
-            looks -= 1;
-            if let Some(duty) = self.conns.get(key).and_then(|conn| self.duty(key, conn)) {
-                duties -= 1;
-                self.perform(key, duty);
-            }
-        }
-        self.scan = Scan { at: 0, begins: Some(self.now + millis(self.settings.scan_interval())) };
-    }
-
-    /// What has to be done about a connection for time's sake.
-    fn duty(&self, key: usize, conn: &Conn) -> Option<Duty> {
-        let untouched = self.now.saturating_sub(conn.touched);
-        if conn.blocked && untouched >= millis(self.settings.write_timeout) {
-            Some(Duty::Close(Reason::Stalled))
-        } else if conn.leaving.is_some() {
-            None
-        } else if leaving_group(key) < self.leave_below {
-            Some(Duty::Finish(Reason::Drain))
-        } else if conn.expires <= self.now {
-            Some(Duty::Finish(Reason::Age))
-        } else if !conn.blocked && untouched >= millis(self.settings.heartbeat) {
-            Some(Duty::Heartbeat)
-        } else {
-            None
-        }
-    }
-
-    fn perform(&mut self, key: usize, duty: Duty) {
-        match duty {
-            Duty::Close(reason) => self.close(key, reason),
-            Duty::Finish(reason) => self.finish(key, reason),
-            Duty::Heartbeat => {
-                self.meters.heartbeats.increment(1);
-                // One that the kernel does not take is none that is missed.
-                if self.conns[key].send(&HEARTBEAT, self.now) == Sent::Gone {
-                    self.close(key, Reason::Reader);
-                }
-            }
-        }
-    }
-
     /// Ends a connection in order: what was begun, then the last chunk.
     fn finish(&mut self, key: usize, reason: Reason) {
         let conn = &mut self.conns[key];
@@ -447,23 +386,6 @@ impl Drop for Engine<'_> {
     }
 }
 
-/// What has to be done about a connection.
-enum Duty {
-    /// Cut it.
-    Close(Reason),
-    /// End it in order.
-    Finish(Reason),
-    /// Tell it that we are there.
-    Heartbeat,
-}
-
-/// The group that a connection leaves with when the hub drains. Neighbours
-/// leave far from each other, so that few connections are spread as well as many.
-fn leaving_group(key: usize) -> u16 {
-    const STRIDE: usize = 39;
-    u16::try_from(key % usize::from(LEAVING_GROUPS) * STRIDE % usize::from(LEAVING_GROUPS)).unwrap_or(0)
-}
-
 /// The head, the first words as a chunk, and the first event, which is one.
 fn opening(head: &[u8], words: &[u8], event: &[u8]) -> Bytes {
     let mut bytes = BytesMut::with_capacity(head.len() + words.len() + event.len() + 16);
@@ -480,19 +402,4 @@ fn as_member(key: usize) -> Key {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn few_connections_leave_over_the_whole_time_too() {
-        let mut groups: Vec<_> = (0..8).map(leaving_group).collect();
-        groups.sort_unstable();
-        let gaps = groups.windows(2).map(|pair| pair[1] - pair[0]);
-        assert!(gaps.max() <= Some(16), "{groups:?}");
-        let all: std::collections::HashSet<_> = (0..64).map(leaving_group).collect();
-        assert_eq!(all.len(), 64);
-    }
 }
