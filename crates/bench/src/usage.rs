@@ -1,25 +1,32 @@
-//! What a process has used, from `/proc`.
+//! What a process has used. One of whom nothing is known any more is an error: a benchmark must not print zeros.
 
 use std::time::Duration;
 
-/// Clock ticks per second of `/proc/<pid>/stat`: 100 on every Linux that Rust runs on.
-const TICKS: f64 = 100.0;
+use anyhow::Context;
+use load::Processes;
 
 /// CPU time of a process so far, its own and the kernel's for it.
 pub(crate) fn cpu(pid: u32) -> anyhow::Result<Duration> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name in parentheses may hold spaces; utime and stime are the 12th and 13th words after it.
-    let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks: f64 = after.split_whitespace().skip(11).take(2).filter_map(|word| word.parse::<f64>().ok()).sum();
-    Ok(Duration::from_secs_f64(ticks / TICKS))
+    Processes::of(pid).cpu().with_context(|| unknown(pid))
+}
+
+/// What the disk costs of it: CPU time so far of the kernel for the thread that writes the embedded store.
+pub(crate) fn writer_in_kernel(pid: u32) -> anyhow::Result<Duration> {
+    load::kernel_time_of_threads(pid, "store-writer").with_context(|| unknown(pid))
 }
 
 /// Resident memory of a process in MiB: now, and the most it ever was.
 pub(crate) fn memory(pid: u32) -> anyhow::Result<(f64, f64)> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let field = |name: &str| {
-        let line = status.lines().find(|line| line.starts_with(name))?;
-        line.split_whitespace().nth(1)?.parse::<f64>().ok()
-    };
-    Ok((field("VmRSS:").unwrap_or_default() / 1024.0, field("VmHWM:").unwrap_or_default() / 1024.0))
+    let process = Processes::of(pid);
+    let known = process.resident().zip(process.most_resident());
+    let (now, most) = known.with_context(|| unknown(pid))?;
+    Ok((mebibytes(now), mebibytes(most)))
+}
+
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+fn unknown(pid: u32) -> String {
+    format!("nothing is known of process {pid}: has it ended?")
 }

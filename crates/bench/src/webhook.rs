@@ -10,9 +10,12 @@ use rooms::simulated::signed_webhook;
 use testkit::SseClient;
 
 use crate::scene::{KEY, Scene};
-use crate::{load, seed};
+use crate::{load, seed, usage};
 
 const WEBHOOKS: usize = 3_000;
+/// Those sent over several connections, as LiveKit does.
+const AT_ONCE: usize = 20_000;
+const CONNECTIONS: usize = 8;
 /// Streams in which something happens meanwhile, spread over all there are.
 const BUSY: usize = 100;
 const HEARD: usize = 50;
@@ -35,7 +38,27 @@ pub(crate) async fn measure(scene: &Scene) -> anyhow::Result<Vec<String>> {
     rows.push(
         scene.row("webhook until a subscriber hears, median", &format!("{:.1} ms", heard(scene, &url).await? * 1e3)),
     );
+    if scene.backend == crate::Backend::Embedded {
+        rows.extend(at_once(scene, &url, apart).await?);
+    }
     Ok(rows)
+}
+
+/// Over several connections the store writes several together; the disk's part is shown apart.
+async fn at_once(scene: &Scene, url: &str, apart: usize) -> anyhow::Result<[String; 2]> {
+    let (target, first) = (url.to_owned(), WEBHOOKS + HEARD);
+    let disk = usage::writer_in_kernel(scene.program.id())?;
+    let used = scene
+        .used_by(load::run(AT_ONCE, CONNECTIONS, move |client, number| {
+            joined(client, &target, first + number, number % BUSY * apart)
+        }))
+        .await?;
+    let disk = usage::writer_in_kernel(scene.program.id())? - disk;
+    let each = |time: Duration| format!("{:.1} µs", time.as_secs_f64() * 1e6 / AT_ONCE as f64);
+    Ok([
+        scene.row("webhook over 8 connections, CPU", &each(used.cpu)),
+        scene.row("the same without the disk's part", &each(used.cpu.saturating_sub(disk))),
+    ])
 }
 
 /// Median time from the request to the event at a subscriber, in seconds.

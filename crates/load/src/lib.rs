@@ -25,7 +25,7 @@ mod wire;
 
 pub use clock::Mark;
 pub use figures::Quantiles;
-pub use process::{Held, Processes};
+pub use process::{Held, Processes, kernel_time_of_threads};
 pub use sse::{ServerUse, SseLoad, SseReport, watch};
 pub use stop::Stop;
 pub use subject::{Subject, orchestrator};

@@ -58,8 +58,24 @@ impl Processes {
 
     /// Resident memory in bytes.
     pub fn resident(&self) -> Option<u64> {
-        self.0.iter().map(|pid| resident(*pid)).sum()
+        self.0.iter().map(|pid| status(*pid, "VmRSS:")).sum()
     }
+
+    /// The most resident memory that each of them ever had, in bytes.
+    pub fn most_resident(&self) -> Option<u64> {
+        self.0.iter().map(|pid| status(*pid, "VmHWM:")).sum()
+    }
+}
+
+/// CPU time that the kernel has spent so far for the threads of that name (at most 15 bytes) of a process: system calls, and what
+/// they wait for on the CPU. `None` without such a thread.
+pub fn kernel_time_of_threads(pid: u32, name: &str) -> Option<Duration> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten().map(|task| task.path());
+    let named = |task: &std::path::PathBuf| {
+        std::fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim_end() == name)
+    };
+    let times: Vec<Duration> = tasks.filter(named).filter_map(|task| Some(ticks(&task.join("stat"))?[1])).collect();
+    (!times.is_empty()).then(|| times.into_iter().sum())
 }
 
 /// CPU time of this process so far.
@@ -68,16 +84,23 @@ pub(crate) fn own_cpu() -> Duration {
 }
 
 fn cpu(folder: &str) -> Option<Duration> {
-    let stat = std::fs::read_to_string(format!("{folder}/stat")).ok()?;
-    // The name in parentheses may hold spaces; utime and stime are the 12th and 13th words after it.
-    let (_, after) = stat.rsplit_once(')')?;
-    let ticks: f64 = after.split_whitespace().skip(11).take(2).filter_map(|word| word.parse::<f64>().ok()).sum();
-    Some(Duration::from_secs_f64(ticks / TICKS))
+    ticks(&Path::new(folder).join("stat")).map(|times| times.into_iter().sum())
 }
 
-fn resident(pid: u32) -> Option<u64> {
+/// Time of its own and of the kernel for it, of a process or thread with that `stat`.
+fn ticks(stat: &Path) -> Option<[Duration; 2]> {
+    let stat = std::fs::read_to_string(stat).ok()?;
+    // The name in parentheses may hold spaces; utime and stime are the 12th and 13th words after it.
+    let (_, after) = stat.rsplit_once(')')?;
+    let mut words = after.split_whitespace().skip(11);
+    let mut time = || Some(Duration::from_secs_f64(words.next()?.parse::<f64>().ok()? / TICKS));
+    Some([time()?, time()?])
+}
+
+/// A field of `/proc/<pid>/status` in bytes.
+fn status(pid: u32, field: &str) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    let line = status.lines().find(|line| line.starts_with(field))?;
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
 }
 
@@ -184,6 +207,10 @@ mod tests {
         assert!(holds_one(std::process::id(), &sockets));
         assert!(Processes::listening_on(address).is_empty());
         assert!(own_cpu() < Duration::from_secs(3600));
-        assert!(Processes::of(std::process::id()).resident().unwrap() > 100_000);
+        let own = Processes::of(std::process::id());
+        assert_eq!(kernel_time_of_threads(std::process::id(), "nobody"), None);
+        let name = std::fs::read_to_string("/proc/thread-self/comm").unwrap();
+        assert!(kernel_time_of_threads(std::process::id(), name.trim_end()).unwrap() < Duration::from_secs(3600));
+        assert!(own.resident().unwrap() > 100_000 && own.most_resident() >= own.resident());
     }
 }
