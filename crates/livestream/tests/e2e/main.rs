@@ -19,5 +19,6 @@ mod resume;
 mod shutdown;
 mod tls;
 mod two_instances;
+mod versions;
 mod webhooks_off;
 mod world;

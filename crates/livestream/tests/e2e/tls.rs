@@ -6,7 +6,7 @@ use std::time::Duration;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use reqwest::{Certificate, Client, ClientBuilder, Version};
 use serde_json::json;
-use testkit::{Livestream, SseClient, free_tcp_port, free_udp_port};
+use testkit::{Livestream, free_tcp_port, free_udp_port};
 use tokio::time::{Instant, sleep};
 
 use crate::world::{create, instance};
@@ -14,13 +14,13 @@ use crate::world::{create, instance};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A certificate for this machine and its key, both PEM.
-fn certificate() -> (String, String) {
+pub(crate) fn certificate() -> (String, String) {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     (cert.pem(), signing_key.serialize_pem())
 }
 
 /// An instance with HTTPS and its own media server, whose files are in its folder.
-fn secured(certificate: &str, key: &str) -> Livestream {
+pub(crate) fn secured(certificate: &str, key: &str) -> Livestream {
     let one = instance().with("MEDIA_PORT", free_tcp_port()).with("MEDIA_UDP_PORT", free_udp_port());
     write(&one, certificate, key);
     let path = |name: &str| one.folder().join(name).display().to_string();
@@ -33,7 +33,7 @@ fn write(one: &Livestream, certificate: &str, key: &str) {
     fs::write(one.folder().join("cert.pem"), certificate).unwrap();
 }
 
-fn trusting(certificate: &str) -> ClientBuilder {
+pub(crate) fn trusting(certificate: &str) -> ClientBuilder {
     let trusted = Certificate::from_pem(certificate.as_bytes()).unwrap();
     Client::builder().tls_certs_only([trusted]).pool_max_idle_per_host(0)
 }
@@ -66,69 +66,6 @@ async fn both_versions_of_http_carry_requests_and_events() {
     let answer = plain.get(one.url("/room.html?streamId=a%20b").replace("https", "http")).send().await.unwrap();
     assert_eq!(answer.status().as_u16(), 308);
     assert_eq!(answer.headers()["location"], one.url("/room.html?streamId=a%20b"));
-}
-
-/// Both paths of an event stream and every version of HTTP: the handed-over socket (plain HTTP/1.1), and the response body.
-#[tokio::test(flavor = "multi_thread")]
-async fn event_streams_behave_alike_over_every_version_of_http() {
-    let (certificate, key) = certificate();
-    let ways = [
-        ("HTTP/2", trusting(&certificate), Version::HTTP_2),
-        ("HTTP/1.1 in TLS", trusting(&certificate).http1_only(), Version::HTTP_11),
-    ];
-    for (way, client, version) in ways {
-        an_event_stream(way, secured(&certificate, &key), &client.build().unwrap(), version).await;
-    }
-    for (way, version) in [("HTTP/1.1", Version::HTTP_11), ("HTTP/1.0", Version::HTTP_10)] {
-        let one = instance().with("MEDIA_PORT", free_tcp_port()).with("MEDIA_UDP_PORT", free_udp_port());
-        an_event_stream(way, one, &Client::new(), version).await;
-    }
-}
-
-/// Newest state first, changes, heartbeat, resuming, the cap of one stream, the end with the program.
-async fn an_event_stream(way: &str, one: Livestream, client: &Client, version: Version) {
-    let settings = [("SSE_HEARTBEAT", "1"), ("SSE_MAX_PER_STREAM", "2"), ("SHUTDOWN_TIMEOUT", "2")];
-    let mut one = settings.iter().fold(one, |one, (name, value)| one.with(name, value)).started().await;
-    create(&one, "gold").await;
-    let events = |last: Option<String>| {
-        let request = client.get(one.url("/sse/gold/updates")).version(version);
-        last.into_iter().fold(request, |request, id| request.header("last-event-id", id))
-    };
-    let retitle = async |title: &str| {
-        let answer = one.send(reqwest::Method::PATCH, "/streams/gold", Some(json!({"title": title}))).await;
-        assert_eq!(answer.status.as_u16(), 200, "{way}: {answer:?}");
-    };
-    retitle("first").await;
-    let mut reader = SseClient::open_by(events(None)).await;
-    reader.wait_for("the newest state", |state| state["title"] == "first").await;
-    assert_eq!(reader.states().len(), 1, "{way}: the newest state alone comes first");
-    retitle("second").await;
-    reader.wait_for("the change", |state| state["title"] == "second").await;
-    let last = reader.events().into_iter().rev().find_map(|event| event.id);
-    let begun = Instant::now();
-    while !reader
-        .events()
-        .iter()
-        .any(|event| event.data.is_empty() && event.comments.iter().any(|text| text.is_empty()))
-    {
-        assert!(begun.elapsed() < PATIENCE, "{way}: no heartbeat in {:?}", reader.events());
-        sleep(Duration::from_millis(20)).await;
-    }
-
-    let mut resumed = SseClient::open_by(events(last)).await;
-    let refused = events(None).send().await.unwrap();
-    assert_eq!(refused.status().as_u16(), 503, "{way}: a third reader of a stream that may have two");
-    assert!(refused.headers().contains_key("retry-after"), "{way}");
-    retitle("third").await;
-    resumed.wait_for("the change after it", |state| state["title"] == "third").await;
-    assert_eq!(resumed.states().len(), 1, "{way}: what was seen before is not sent again");
-
-    one.terminate();
-    for reader in [&mut reader, &mut resumed] {
-        reader.wait_for_end().await;
-        assert!(reader.has_ended_whole(), "{way}: it was cut off");
-    }
-    assert_eq!(one.wait_for_exit(Duration::from_secs(10)).await.code(), Some(0), "{way}: {}", one.log_tail());
 }
 
 #[tokio::test(flavor = "multi_thread")]

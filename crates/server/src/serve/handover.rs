@@ -24,7 +24,7 @@ use hyper::body::{Body as _, Incoming};
 use pin_project_lite::pin_project;
 use socket2::{SockRef, TcpKeepalive};
 
-use crate::sse::{Opening, Ticket, first_words};
+use crate::sse::{Opening, Overseer, Ticket, first_words};
 use crate::state::AppState;
 
 use super::seat::Seat;
@@ -141,14 +141,15 @@ pin_project! {
         #[pin]
         inner: RouteFuture<Infallible>,
         desk: Option<Desk>,
+        overseer: Option<Overseer>,
         // Ready, but the connection has to write what came before it.
         waiting: Option<Response>,
     }
 }
 
 impl Answer {
-    pub(super) fn new(inner: RouteFuture<Infallible>, desk: Option<Desk>) -> Self {
-        Self { inner, desk, waiting: None }
+    pub(super) fn new(inner: RouteFuture<Infallible>, desk: Option<Desk>, overseer: Option<Overseer>) -> Self {
+        Self { inner, desk, overseer, waiting: None }
     }
 }
 
@@ -166,6 +167,9 @@ impl Future for Answer {
             },
         };
         let (Some(desk), true) = (&*this.desk, response.extensions().get::<Ticket>().is_some()) else {
+            if let (Some(overseer), Some(ticket)) = (this.overseer, response.extensions_mut().remove::<Ticket>()) {
+                ticket.oversee(overseer);
+            }
             return Poll::Ready(Ok(response));
         };
         if desk.used && may_wait {

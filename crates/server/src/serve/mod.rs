@@ -16,7 +16,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::header::{HOST, LOCATION};
 use axum::http::uri::PathAndQuery;
-use axum::http::{HeaderValue, Request, StatusCode};
+use axum::http::{HeaderValue, Request, StatusCode, Version};
 use axum::response::Response;
 use hub::SocketSettings;
 use hyper::body::Incoming;
@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use crate::client::{PeerAddr, Secure};
+use crate::sse::Overseer;
 use crate::state::AppState;
 
 use self::handover::{Answer, Desk};
@@ -222,7 +223,7 @@ impl Task {
         let Some(tls) = state.config.tls.clone() else {
             let seat = Arc::new(Seat::new(stream));
             let io = GuardedStream::new(Arc::clone(&seat), limit);
-            return talk(&connections, watcher, io, Connection { router, state, seat: Some(seat), peer }).await;
+            return Connection::new(router, state, Some(seat), peer).serve(&connections, watcher, io).await;
         };
         let deadline = Instant::now() + HANDSHAKE;
         let mut first = [0];
@@ -232,7 +233,7 @@ impl Task {
             return talk(&connections, watcher, io, Elsewhere).await;
         }
         let io = timeout_at(deadline, tls.accept(io)).await??;
-        talk(&connections, watcher, io, Connection { router, state, seat: None, peer }).await
+        Connection::new(router, state, None, peer).serve(&connections, watcher, io).await
     }
 }
 
@@ -301,6 +302,32 @@ struct Connection {
     /// The socket, which may be handed over; `None` over TLS: nobody else knows the session's keys.
     seat: Option<Arc<Seat>>,
     peer: PeerAddr,
+    /// Of its event streams over HTTP/2.
+    overseer: Overseer,
+}
+
+impl Connection {
+    fn new(router: Router, state: AppState, seat: Option<Arc<Seat>>, peer: PeerAddr) -> Self {
+        Self { router, state, seat, peer, overseer: Overseer::default() }
+    }
+
+    /// Answers until the other side, or shutdown, ends it, or one of its event streams is not read.
+    async fn serve<I>(
+        self,
+        connections: &Builder<TokioExecutor>,
+        watcher: Watcher,
+        stream: I,
+    ) -> Result<(), ConnectionError>
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let overseer = self.overseer.clone();
+        let limit = self.state.config.sse_heartbeat + self.state.config.write_timeout;
+        tokio::select! {
+            ended = talk(connections, watcher, stream, self) => ended,
+            () = overseer.stalled(limit) => Err("an event stream was not read".into()),
+        }
+    }
 }
 
 impl hyper::service::Service<Request<Incoming>> for Connection {
@@ -310,12 +337,13 @@ impl hyper::service::Service<Request<Incoming>> for Connection {
 
     fn call(&self, request: Request<Incoming>) -> Answer {
         let desk = self.seat.as_ref().and_then(|seat| Desk::for_request(seat, &self.state, &request));
+        let overseer = (request.version() == Version::HTTP_2).then(|| self.overseer.clone());
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(self.peer);
         if self.seat.is_none() {
             request.extensions_mut().insert(Secure);
         }
         // A router is always ready, and a clone of it a counter.
-        Answer::new(self.router.clone().call(request), desk)
+        Answer::new(self.router.clone().call(request), desk, overseer)
     }
 }

@@ -20,6 +20,7 @@ use crate::state::AppState;
 
 use super::body::EventBody;
 use super::caps::Permit;
+use super::overseer::{Overseer, Pulse};
 
 /// What it takes to serve an event stream.
 pub(crate) struct Opening {
@@ -31,16 +32,24 @@ pub(crate) struct Opening {
 
 /// An event stream that nobody serves yet. A clone is the same one.
 #[derive(Clone)]
-pub(crate) struct Ticket(Arc<Mutex<Option<Opening>>>);
+pub(crate) struct Ticket {
+    opening: Arc<Mutex<Option<Opening>>>,
+    pulse: Arc<Pulse>,
+}
 
 impl Ticket {
     pub(crate) fn new(opening: Opening) -> Self {
-        Self(Arc::new(Mutex::new(Some(opening))))
+        Self { opening: Arc::new(Mutex::new(Some(opening))), pulse: Arc::new(Pulse::new()) }
     }
 
     /// Takes the stream; `None` when somebody did.
     pub(crate) fn take(&self) -> Option<Opening> {
-        self.0.lock().take()
+        self.opening.lock().take()
+    }
+
+    /// Has it looked after while its body serves it.
+    pub(crate) fn oversee(self, overseer: &Overseer) {
+        overseer.add(&self.pulse);
     }
 
     /// The body that serves it, unless it is taken before the body is first polled.
@@ -74,6 +83,7 @@ impl HttpBody for LazyBody {
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.ticket.pulse.beat();
         match self.begin() {
             Some(body) => body.as_mut().poll_frame(cx),
             None => Poll::Ready(None),
