@@ -8,6 +8,7 @@ import { decodeStream } from './decode';
 import { ApiError, kindOf } from './error';
 import type {
   BanBody,
+  BannedPerson,
   CreatedStream,
   InviteBody,
   IssuedInvite,
@@ -80,6 +81,16 @@ export async function banPerson(id: string, identity: string): Promise<void> {
     body: { identity } satisfies BanBody,
     bearer: leadBearer(id),
   });
+}
+
+/** Who is banned from a stream now, by identity. */
+export async function listBans(id: string): Promise<BannedPerson[]> {
+  return (await call('GET', path(id, 'bans'), { bearer: leadBearer(id) })).body as BannedPerson[];
+}
+
+/** Lets somebody in again who was banned. */
+export async function liftBan(id: string, identity: string): Promise<void> {
+  await call('DELETE', path(id, 'bans', identity), { bearer: leadBearer(id) });
 }
 
 /** Takes us out where the media connection cannot say so itself. */

@@ -28,6 +28,13 @@ export function passesIn(fragment: string): [Pass, string][] {
   });
 }
 
+/** A link to the page that is open already changes only its fragment: with what it brings the page begins anew. */
+export function followPasses(): void {
+  window.addEventListener('hashchange', () => {
+    if (passesIn(window.location.hash).length > 0) window.location.reload();
+  });
+}
+
 /** Keeps what the page's link brought and takes it out of the address; which passes there were. */
 export function takePasses(streamId: string): Pass[] {
   const passes = passesIn(window.location.hash);

@@ -9,6 +9,7 @@ import { Menu, type MenuItem } from '../ui/Menu';
 import { SignIn } from '../ui/SignIn';
 import { findPeople, MOST_ROWS, type Person, sortPeople } from '../view/people';
 import { roleText } from '../view/words';
+import { BannedButton } from './Banned';
 import { usePage } from './context';
 
 type Act = (work: () => Promise<void>) => void;
@@ -56,6 +57,7 @@ export function PeoplePanel({ people, me, asking }: { people: Person[]; me: Me; 
       {found.length > MOST_ROWS && (
         <p className="hint">And {(found.length - MOST_ROWS).toLocaleString('en')} more. Search for a name.</p>
       )}
+      {host && <BannedButton />}
       {signing && (
         <SignIn
           reason="This needs a key."

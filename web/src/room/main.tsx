@@ -5,7 +5,7 @@ import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { openStreamFeed } from '../feed/open';
 import '../styles/base.css';
-import { takePasses } from '../lib/passes';
+import { followPasses, takePasses } from '../lib/passes';
 import { rememberMine } from '../session/identity';
 import { applyTheme } from '../ui/theme';
 import { addressOf } from './address';
@@ -20,6 +20,7 @@ async function start(): Promise<void> {
     window.location.replace('/');
     return;
   }
+  followPasses();
   if (takePasses(streamId).includes('hostKey')) rememberMine(streamId);
   const feed = openStreamFeed(streamId);
   const { roomPage } = await import('./RoomPage');

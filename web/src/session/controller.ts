@@ -14,7 +14,7 @@ import { roleOf } from './attributes';
 import { quietLiveKit, ROOM_OPTIONS } from './capture';
 import { ChatWire } from './chat-wire';
 import { causeOf } from './disconnect';
-import { claimIdentity, keepPlace } from './identity';
+import { claimIdentity, keepPlace, recallPlace } from './identity';
 import { LocalTracks } from './local-tracks';
 import { type Notices as NoticeList, noNotices, reduceNotices } from './notices';
 import {
@@ -252,17 +252,23 @@ export class RoomSession {
         const refusal = refusalFor(error);
         if (refusal === 'ended' || refusal === 'missing') return this.#gone('ended');
         if (refusal === 'passing' || refusal === 'media') continue;
-        this.#forget();
-        return this.#state.dispatch({ type: 'refused', refusal });
+        return this.#keptOut(refusal);
       }
     }
+  }
+
+  #keptOut(refusal: Refusal): void {
+    if (refusal === 'banned') this.#stayOutside();
+    else this.#forget();
+    this.#state.dispatch({ type: 'refused', refusal });
   }
 
   #gone(why: Gone): void {
     this.#begin();
     this.#state.dispatch({ type: 'gone', why, startedAt: this.feed.get().info?.startedAt ?? null });
     this.#local.stop();
-    this.#forget();
+    if (why === 'removed') this.#stayOutside();
+    else this.#forget();
     void this.room.disconnect();
   }
 
@@ -297,6 +303,13 @@ export class RoomSession {
       camera: isCameraEnabled,
       microphone: isMicrophoneEnabled,
     });
+  }
+
+  /** Whoever was put out is the same person when they try again: a new identity would get around a ban. */
+  #stayOutside(): void {
+    const place = recallPlace(this.streamId);
+    if (place === null) return;
+    keepPlace(this.streamId, { ...place, inside: false, camera: false, microphone: false });
   }
 
   #forget(): void {
