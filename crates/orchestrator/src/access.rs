@@ -37,6 +37,11 @@ impl HostKey {
         Self(format!("{HOST_KEY}{}", random_id(SECRET_LENGTH)))
     }
 
+    /// Whether a bearer has the form of a host key, of whatever stream.
+    pub fn looks_like(bearer: &str) -> bool {
+        bearer.starts_with(HOST_KEY)
+    }
+
     /// The key itself, for whoever created the stream.
     pub fn secret(&self) -> &str {
         &self.0
@@ -119,7 +124,7 @@ impl Orchestrator {
     /// Reads a bearer that is no API key. A join token's end is forgiven for 24 h.
     pub fn read_credential(&self, bearer: &str) -> Result<Credential, CredentialError> {
         let now = self.now();
-        if bearer.starts_with(HOST_KEY) {
+        if HostKey::looks_like(bearer) {
             return Ok(Credential::HostKey(HostKey(bearer.to_owned())));
         }
         if let Some(invite) = bearer.strip_prefix(INVITE) {

@@ -213,6 +213,11 @@ pub(crate) fn known_key(state: &AppState, headers: &HeaderMap) -> Option<u64> {
     keys.find(bearer(headers).ok()??, state.orchestrator.now()).map(|key| key.number)
 }
 
+/// Whether a request brings a host key, right or wrong. A wrong one is known by no other sign than that it leads nothing.
+pub(crate) fn brings_host_key(headers: &HeaderMap) -> bool {
+    bearer(headers).ok().flatten().is_some_and(orchestrator::HostKey::looks_like)
+}
+
 /// The bearer of a request; another scheme is refused, because it was meant to say something.
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let Some(value) = headers.get(AUTHORIZATION) else { return Ok(None) };

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
+use crate::access;
 use crate::client;
 use crate::idempotency;
 use crate::limits::{Standing, Who};
@@ -59,6 +60,7 @@ where
             Some(Ok(standing)) => Some(standing),
             None => None,
         };
+        let guesses = access::brings_host_key(request.headers());
         let who = Who::of(client::address(&self.state.config, (&request).into()));
         let answer = if idempotency::is_asked_for(&request) {
             // The clone has not been asked whether it is ready; a route always is.
@@ -66,7 +68,7 @@ where
         } else {
             Answer::Plain { inner: self.inner.call(request) }
         };
-        GuardFuture::Passed { answer, state: self.state.clone(), who, standing }
+        GuardFuture::Passed { answer, state: self.state.clone(), who, guesses, standing }
     }
 }
 
@@ -81,7 +83,7 @@ pin_project! {
     #[project = Projected]
     pub(crate) enum GuardFuture<F> {
         Refused { response: Option<Response> },
-        Passed { #[pin] answer: Answer<F>, state: AppState, who: Who, standing: Option<Standing> },
+        Passed { #[pin] answer: Answer<F>, state: AppState, who: Who, guesses: bool, standing: Option<Standing> },
     }
 }
 
@@ -112,11 +114,13 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for GuardFuture<F>
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
             Projected::Refused { response } => Poll::Ready(Ok(response.take().unwrap_or_default())),
-            Projected::Passed { answer, state, who, standing } => {
+            Projected::Passed { answer, state, who, guesses, standing } => {
                 let Ok(mut response) = ready!(answer.poll(cx));
                 let mut standing = standing.take();
                 // Whoever only fails is told so, and the failures cost no more than this.
-                if response.status() == StatusCode::UNAUTHORIZED
+                let failed = response.status() == StatusCode::UNAUTHORIZED
+                    || *guesses && response.status() == StatusCode::FORBIDDEN;
+                if failed
                     && let Some(limits) = &state.limits
                     && let Err((problem, failed)) = limits.fail(*who)
                 {

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod pages;
+mod passes;
 mod proofs;
 mod wire;
 
@@ -39,4 +40,12 @@ attacks! {
     proofs::forged_webhooks,
     proofs::replayed_webhooks,
     proofs::odd_event_ids,
+    passes::private_streams,
+    passes::misplaced_passes,
+    passes::former_passes,
+    passes::forged_passes,
+    passes::guessed_keys,
+    passes::banned_people,
+    passes::held_identities,
+    passes::idempotency_keys,
 }

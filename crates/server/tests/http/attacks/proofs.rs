@@ -30,7 +30,7 @@ fn token(header: Value, claims: &Value, sign: impl Fn(&str) -> String) -> String
 }
 
 /// Tokens that claim what `claims` does, and that nobody has signed.
-fn forged(claims: &Value, valid: &str) -> Vec<String> {
+pub(super) fn forged(claims: &Value, valid: &str) -> Vec<String> {
     let header = |alg: &str| json!({"alg": alg, "typ": "JWT"});
     let pieces: Vec<_> = valid.split('.').collect();
     let mut tokens: Vec<String> =
