@@ -1,6 +1,8 @@
 //! Making LiveKit do what was decided, and writing down that it has.
 
-use domain::{Head, IntentKind, ParticipantSid, Phase, StreamId, close_intent, postpone_intent};
+use domain::{
+    Head, Identity, IntentKind, ParticipantSid, ParticipantSnapshot, Phase, StreamId, close_intent, postpone_intent,
+};
 use rooms::RoomsError;
 use store::{Concern, Fence};
 
@@ -61,20 +63,27 @@ impl Orchestrator {
     }
 
     /// RemoveParticipant takes an identity: whoever came back since the decision is left alone.
-    async fn remove(
-        &self,
-        head: &Head,
-        identity: &domain::Identity,
-        sids: &[ParticipantSid],
-    ) -> Result<(), RoomsError> {
+    async fn remove(&self, head: &Head, identity: &Identity, sids: &[ParticipantSid]) -> Result<(), RoomsError> {
         if head.phase == Phase::Ended {
             return Ok(());
         }
         match self.inner.rooms.get_participant(&head.room.name, identity).await? {
             Some(participant) if sids.contains(&participant.sid) => {
-                self.inner.rooms.remove_participant(&head.room.name, identity).await
+                self.inner.rooms.remove_participant(&head.room.name, identity).await?;
+                self.note_ejection(&head.id, identity, &participant).await;
+                Ok(())
             }
             _ => Ok(()),
         }
+    }
+
+    /// How long somebody was in a room while banned: by LiveKit's clock when they came, by the store's when they went.
+    async fn note_ejection(&self, id: &StreamId, identity: &Identity, participant: &ParticipantSnapshot) {
+        let concern = Concern { identity: Some(identity), ..Concern::default() };
+        // Only a figure is lost when the store does not answer.
+        let Ok(loaded) = self.inner.store.load(id, concern).await else { return };
+        let Some(ban) = loaded.ban else { return };
+        let since = participant.joined_at.map_or(ban.since, |joined| joined.max(ban.since));
+        metrics::histogram!("livestream_ban_ejection_seconds").record(self.now().since(since).as_secs_f64());
     }
 }

@@ -9,5 +9,5 @@ mod disk;
 mod instances;
 mod livekit;
 mod redis;
-mod report;
+pub(crate) mod report;
 mod scene;

@@ -23,6 +23,15 @@ pub(crate) fn refusal(place: u32, what: &str, said: &str) {
     write(&format!("refusal-{place:02}.md"), &format!("| {what} | {} |\n", said.replace('|', "\\|")));
 }
 
+/// Writes the row of banned people who came back and were taken out, after these times.
+pub(crate) fn ejections(place: u32, by: &str, times: &mut [Duration]) {
+    times.sort_unstable();
+    let [median, slowest] = [times[times.len() / 2], times[times.len() - 1]].map(|time| time.as_secs_f64() * 1e3);
+    let row = format!("| {by} | {} | {median:.0} ms | {slowest:.0} ms |\n", times.len());
+    write(&format!("ejection-{place:02}.md"), &row);
+    eprint!("{row}");
+}
+
 /// Keeps what the instances logged, to be read as an operator would.
 pub(crate) fn log(place: u32, text: &str) {
     write(&format!("{place:02}.log"), text);
