@@ -7,14 +7,15 @@ use std::time::Duration;
 use ::rooms::RoomSpec;
 use ::rooms::simulated::Guest;
 use domain::{DeploymentId, Identity, Kind, Mark, OnDuplicate, RoomName, StreamId, TrackSid};
-use orchestrator::{Credential, JoinStream};
+use orchestrator::JoinStream;
 use parking_lot::Mutex;
 use rand::RngExt;
 
+use crate::access::Access;
 use crate::instance::{DEPLOYMENT, Instance};
 use crate::sim::Sim;
 
-const PEOPLE: [&str; 5] = ["ann", "bob", "cleo", "dan", "eve"];
+pub(crate) const PEOPLE: [&str; 5] = ["ann", "bob", "cleo", "dan", "eve"];
 /// LiveKit's own timeouts come so much later than ours.
 const BACKSTOP: Duration = Duration::from_secs(30);
 /// LiveKit's clients try so long to come back; some people do it by hand, later (milliseconds).
@@ -32,6 +33,8 @@ struct Pass {
 pub(crate) struct Clients {
     /// Tokens given out, newest last.
     passes: Mutex<Vec<Pass>>,
+    /// Host keys, bans and held identities.
+    pub(crate) access: Access,
     /// Who came into which room with what, to come back with it.
     inside: Mutex<BTreeMap<(RoomName, Identity), Pass>>,
 }
@@ -40,15 +43,19 @@ impl Clients {
     /// Somebody asks for a token and connects a moment later.
     pub(crate) async fn join(&self, sim: &Arc<Sim>, instance: &Instance, id: &StreamId) {
         let Some(identity) = sim.pick(&PEOPLE).and_then(|name| Identity::parse(name).ok()) else { return };
+        let (credential, role, key) = self.access.credential(sim, id);
+        let before = self.access.before(sim, id, &identity, key);
         let request = JoinStream {
             identity: identity.clone(),
-            role: None,
+            role,
             name: None,
             metadata: None,
-            credential: Credential::Anybody,
+            credential: credential.clone(),
             on_duplicate: OnDuplicate::Replace,
         };
-        let Some(Ok(joined)) = instance.alive(instance.orchestrator.join_stream(id, request)).await else { return };
+        let Some(result) = instance.alive(instance.orchestrator.join_stream(id, request)).await else { return };
+        self.access.joined(sim, (id, &identity), &credential, &before, &result);
+        let Ok(joined) = result else { return };
         let kind = match sim.draw(|rng| rng.random_range(0..12)) {
             0 => Kind::Ingress,
             1 => Kind::Agent,
@@ -67,6 +74,18 @@ impl Clients {
         let passes = self.passes.lock().clone();
         if let Some(pass) = sim.pick(&passes) {
             self.enter(sim, &pass).await;
+        }
+    }
+
+    /// Everybody who is banned tries again with every token from before.
+    pub(crate) async fn bring_the_banned_back(self: &Arc<Self>, sim: &Arc<Sim>) {
+        let banned = self.access.banned(sim);
+        let passes = self.passes.lock().clone();
+        for pass in passes {
+            let id = pass.spec.name.stream().map(|(id, _)| id);
+            if id.is_some_and(|id| banned.contains(&(id, pass.guest.identity.clone()))) {
+                self.enter(sim, &pass).await;
+            }
         }
     }
 

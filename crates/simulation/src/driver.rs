@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use ::rooms::{RoomSpec, Rooms};
 use ::store::Store;
-use domain::{DeploymentId, Identity, Mark, Settings, SettingsPatch, StreamId};
+use domain::{DeploymentId, Identity, Mark, Settings, SettingsPatch, StreamId, Visibility};
 use futures_util::FutureExt;
 use rand::RngExt;
 use tokio::time::sleep;
 
-use crate::clients::Clients;
+use crate::clients::{Clients, PEOPLE};
 use crate::instance::Instance;
 use crate::quiescence;
 use crate::sim::{STREAMS, Service, Sim, stream};
@@ -37,7 +37,7 @@ pub(crate) async fn play(sim: &Arc<Sim>) -> Result<(), String> {
     let steps = sim.draw(|rng| rng.random_range(60..260));
     for _ in 0..steps {
         act(sim, &cast);
-        crowd(sim);
+        crowd(sim, &cast);
         go_wrong(sim, &mut cast);
         sleep(pause(sim)).await;
         sim.broken().map_or(Ok(()), Err)?;
@@ -90,7 +90,10 @@ fn pause(sim: &Sim) -> Duration {
 fn act(sim: &Arc<Sim>, cast: &Cast) {
     let Some(id) = sim.pick(&STREAMS).and_then(stream) else { return };
     match sim.draw(|rng| rng.random_range(0..100)) {
-        0..18 => on_an_instance(sim, |sim, instance| create(sim, instance, id)),
+        0..18 => {
+            let clients = cast.clients.clone();
+            on_an_instance(sim, |sim, instance| create(sim, clients, instance, id));
+        }
         18..23 => on_an_instance(sim, |sim, instance| end(sim, instance, id)),
         23..43 => {
             let clients = cast.clients.clone();
@@ -112,12 +115,13 @@ fn act(sim: &Arc<Sim>, cast: &Cast) {
             tokio::spawn(async move { clients.come_late(&sim).await });
         }
         81..83 => somebody_elses_room(sim, &id),
+        83..88 => ban_or_lift(sim, cast, id),
         _ => {}
     }
 }
 
 /// Creates, ends and changes of one stream at one moment, on whatever instances.
-fn crowd(sim: &Arc<Sim>) {
+fn crowd(sim: &Arc<Sim>, cast: &Cast) {
     if !sim.chance(sim.profile().crowd) {
         return;
     }
@@ -125,7 +129,10 @@ fn crowd(sim: &Arc<Sim>) {
     for _ in 0..sim.draw(|rng| rng.random_range(2..6)) {
         let id = id.clone();
         match sim.draw(|rng| rng.random_range(0..5)) {
-            0 | 1 => on_an_instance(sim, |sim, instance| create(sim, instance, id)),
+            0 | 1 => {
+                let clients = cast.clients.clone();
+                on_an_instance(sim, |sim, instance| create(sim, clients, instance, id));
+            }
             2 => on_an_instance(sim, |sim, instance| end(sim, instance, id)),
             _ => on_an_instance(sim, |sim, instance| change(sim, instance, id)),
         }
@@ -141,15 +148,16 @@ fn on_an_instance<F: Future<Output = ()> + Send + 'static>(
     }
 }
 
-async fn create(sim: Arc<Sim>, instance: Arc<Instance>, id: StreamId) {
+async fn create(sim: Arc<Sim>, clients: Arc<Clients>, instance: Arc<Instance>, id: StreamId) {
     sim.invariants.lock().create_asked(&id);
     sim.log.write(format!("i{} is asked to create {id}", instance.number));
     let settings = settings(&sim);
-    let Some(result) = instance.alive(instance.orchestrator.create_stream(id.clone(), settings, false)).await else {
+    let Some(result) = instance.alive(instance.orchestrator.create_stream(id.clone(), settings, true)).await else {
         return;
     };
     sim.log.write(format!("create {id}: {}", result.as_ref().map_or_else(ToString::to_string, |c| c.head.tag())));
     if let Ok(created) = result {
+        clients.access.created(&id, &created);
         // What was acknowledged is there, or has been and is over.
         let stored = sim.stored(&id).map_or(0, |(head, _)| head.generation);
         let stone = sim.store.load(&id, ::store::Concern::default()).await.ok().and_then(|loaded| loaded.tombstone);
@@ -157,6 +165,18 @@ async fn create(sim: Arc<Sim>, instance: Arc<Instance>, id: StreamId) {
             sim.fail(format!("{id}: an acknowledged create is lost"));
         }
     }
+}
+
+/// Bans somebody, or lets somebody in again who may be banned.
+fn ban_or_lift(sim: &Arc<Sim>, cast: &Cast, id: StreamId) {
+    let Some(identity) = sim.pick(&PEOPLE).and_then(|name| Identity::parse(name).ok()) else { return };
+    let (clients, lifts) = (cast.clients.clone(), sim.chance(0.4));
+    on_an_instance(sim, |sim, instance| async move {
+        match lifts {
+            true => clients.access.lift(&sim, &instance, &id, &identity).await,
+            false => clients.access.ban(&sim, &instance, &id, &identity).await,
+        }
+    });
 }
 
 async fn end(sim: Arc<Sim>, instance: Arc<Instance>, id: StreamId) {
@@ -182,7 +202,10 @@ async fn change(sim: Arc<Sim>, instance: Arc<Instance>, id: StreamId) {
     sleep(sim.millis(500)).await;
     let mut metadata = serde_json::Map::new();
     metadata.insert("n".to_owned(), sim.draw(|rng| rng.random_range(0..1000)).into());
-    let patch = SettingsPatch { title: Some(Some("title".to_owned())), metadata: Some(metadata), ..Default::default() };
+    // One that is private, or is to become so, refuses: nothing is promised on failure.
+    let visibility = sim.chance(0.3).then(|| visibility(&sim));
+    let title = Some(Some("title".to_owned()));
+    let patch = SettingsPatch { title, metadata: Some(metadata), visibility, ..Default::default() };
     let Some(result) = instance.alive(instance.orchestrator.change_settings(&id, &patch, None)).await else { return };
     sim.log.write(format!("change {id}: {}", result.is_ok()));
 }
@@ -194,7 +217,16 @@ fn settings(sim: &Sim) -> Settings {
         empty_timeout: seconds(0.2, 5, 60),
         max_duration: seconds(0.1, 20, 200),
         end_without_publisher: seconds(0.1, 5, 60),
+        visibility: visibility(sim),
         ..Settings::default()
+    }
+}
+
+fn visibility(sim: &Sim) -> Visibility {
+    match sim.draw(|rng| rng.random_range(0..6)) {
+        0 => Visibility::Unlisted,
+        1 => Visibility::Private,
+        _ => Visibility::Public,
     }
 }
 

@@ -5,6 +5,7 @@
 //! wrong, when, and the randomness of the code under test. The same seed plays
 //! exactly the same again. Nothing shipped depends on this crate.
 
+mod access;
 mod clients;
 mod driver;
 mod instance;

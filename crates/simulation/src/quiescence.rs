@@ -16,6 +16,8 @@ use crate::sim::{Moment, STREAMS, Sim, stream};
 
 /// After this everything is right, whatever was lost: several sweeps, and every timer of the rules.
 const LONG_ENOUGH: Duration = Duration::from_secs(330);
+/// A banned person who came in is out again by LiveKit's own report, not only by the next sweep.
+const OUT_AGAIN_WITHIN: Duration = Duration::from_secs(5);
 /// A minute after a `DELETE` its room is gone.
 const CLOSED_WITHIN: Duration = Duration::from_secs(30);
 
@@ -34,6 +36,10 @@ pub(crate) async fn check(sim: &Arc<Sim>, cast: &mut Cast) -> Result<(), String>
     sim.log.write("everything has to be right now");
     compare(sim)?;
     compare_subscribers(sim, cast).await?;
+    cast.clients.access.check(sim)?;
+    cast.clients.bring_the_banned_back(sim).await;
+    sleep(OUT_AGAIN_WITHIN).await;
+    cast.clients.access.check(sim)?;
     end_everything(sim).await?;
     sleep(CLOSED_WITHIN).await;
     let rooms = marked_rooms(&sim.moment());
@@ -145,7 +151,7 @@ async fn compare_subscribers(sim: &Sim, cast: &Cast) -> Result<(), String> {
             return Err(format!("w{number} sees of {}: {shown:?}, but it is {stored:?}", watcher.id));
         }
     }
-    let query = ListQuery { phases: Phase::LISTED.to_vec(), limit: 500, cursor: None, hidden: true };
+    let query = ListQuery { phases: Phase::LISTED.to_vec(), limit: 500, cursor: None, hidden: false };
     let page = sim.store.list(&query).await.map_err(|error| error.to_string())?;
     let listed: BTreeMap<_, _> = page.items.iter().map(|head| (head.id.clone(), head.into())).collect();
     let shown = cast.lobby.shown.lock().clone();

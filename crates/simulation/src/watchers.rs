@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Identity, StreamId, StreamView};
+use domain::{Identity, StreamId, StreamView, Visibility};
 use hub::{Position, Shape};
 use parking_lot::Mutex;
 use tokio::time::timeout;
@@ -122,9 +122,24 @@ impl LobbyWatcher {
         while let Ok(Some(frame)) = timeout(patience, subscription.next()).await {
             sim.count(|counts| counts.frames += 1);
             match serde_json::from_slice(&frame) {
-                Ok(frame) => self.see(frame),
+                Ok(frame) => {
+                    self.check(sim, &frame);
+                    self.see(frame);
+                }
                 Err(error) => sim.fail(format!("a frame of the lobby can't be read: {error}")),
             }
+        }
+    }
+
+    /// Whatever is not public is in no list.
+    fn check(&self, sim: &Sim, frame: &LobbyFrame) {
+        let views = match frame {
+            LobbyFrame::Snapshot(views) => views.as_slice(),
+            LobbyFrame::Upsert(view) => std::slice::from_ref(view),
+            LobbyFrame::Remove(_) => &[],
+        };
+        if let Some(view) = views.iter().find(|view| view.visibility != Visibility::Public) {
+            sim.fail(format!("the lobby shows {}, which is {:?}", view.id, view.visibility));
         }
     }
 
