@@ -4,7 +4,7 @@
 //! public protocol only; what is made of it stands in other crates.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -54,7 +54,7 @@ impl EmbeddedMedia {
             format!("can't start the embedded media server on HOST={host} MEDIA_UDP_PORT={}", config.udp_port)
         })?;
         let (listening, stop) = (TaskTracker::new(), CancellationToken::new());
-        listening.spawn(listen(listener, server.standalone_router(), stop.clone()));
+        listening.spawn(listen(server.serve(listener), stop.clone()));
         let url = format!("http://{}", reachable(address));
         tracing::info!(url, udp = ?server.media_addresses(), "the embedded media server is up");
         let livekit = LiveKit {
@@ -95,8 +95,7 @@ impl EmbeddedMedia {
     }
 }
 
-async fn listen(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let served = axum::serve(listener, router).into_future();
+async fn listen(served: impl Future<Output = io::Result<()>>, stop: CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
         result = served => if let Err(error) = result {

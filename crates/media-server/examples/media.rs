@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(setting("MEDIA_LISTEN", "127.0.0.1:7880")).await?;
     tracing::info!(http = %listener.local_addr()?, media = ?server.media_addresses(), "media server is up");
     let mut term = signal(SignalKind::terminate())?;
-    let serve = axum::serve(listener, server.standalone_router());
+    let serve = server.serve(listener);
     tokio::select! {
         served = serve => served?,
         _ = term.recv() => {}

@@ -49,6 +49,17 @@ impl Config {
 pub struct Limits {
     /// Participants on this server over all rooms; joining beyond is 503.
     pub participants: usize,
+    /// Connections to [`MediaServer::serve`](crate::MediaServer::serve) whose first request is not answered yet; when
+    /// there are more, the oldest is closed.
+    pub half_open: usize,
+    /// Participants whose media connection is not up yet, over all rooms; joining beyond is 503. Each costs a
+    /// handshake, and is given [`Timeouts::join`] to complete it.
+    pub joining: usize,
+    /// Joins per second on average over all rooms; beyond it is 503. Who resumes a session or is in the room already
+    /// under the same identity does not count as one more in [`joining`](Limits::joining), but every join counts here.
+    pub joins_per_second: u32,
+    /// Joins at once before the average counts.
+    pub join_burst: u32,
     /// Rooms on this server; creating one beyond is refused as `resource_exhausted`.
     pub rooms: usize,
     /// Tracks one participant may publish; beyond is `LIMIT_EXCEEDED`.
@@ -80,6 +91,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             participants: 2_000,
+            half_open: 1_000,
+            joining: 500,
+            joins_per_second: 100,
+            join_burst: 300,
             rooms: 1_000,
             tracks_per_participant: 32,
             signal_message_bytes: 1 << 20,
@@ -104,6 +119,9 @@ pub struct Timeouts {
     /// A room is closed this long after its last participant left, unless its creator said
     /// otherwise.
     pub departure: Duration,
+    /// A connection to [`MediaServer::serve`](crate::MediaServer::serve) that sends no whole head of a request for this
+    /// long is closed.
+    pub head: Duration,
     /// A participant without a working media connection after this is removed.
     pub join: Duration,
     /// A participant whose media connection failed is removed after this if it did not resume.
@@ -123,6 +141,7 @@ impl Default for Timeouts {
         Self {
             empty_room: Duration::from_secs(300),
             departure: Duration::from_secs(20),
+            head: Duration::from_secs(15),
             join: Duration::from_secs(60),
             resume: Duration::from_secs(5),
             ping_interval: Duration::from_secs(5),

@@ -13,17 +13,19 @@
 //! let key = load_or_create_keys("data".as_ref())?;
 //! let server = MediaServer::start(Config::new(key))?;
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:7880").await?;
-//! axum::serve(listener, server.standalone_router()).await?;
+//! server.serve(listener).await?;
 //! # Ok(())
 //! # }
 //! ```
 
 mod access;
+mod allowance;
 mod config;
 mod engine;
 mod http;
 mod ids;
 mod keys;
+mod listen;
 mod meters;
 mod room;
 mod server;

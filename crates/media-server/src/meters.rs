@@ -3,6 +3,8 @@
 use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 use sfu::Counters;
 
+use crate::room::Counts;
+
 /// Publishes totals and describes them once.
 #[derive(Debug, Default)]
 pub(crate) struct Meters {
@@ -11,13 +13,14 @@ pub(crate) struct Meters {
 
 impl Meters {
     /// Sets every metric to what was counted: rooms, participants, tracks, and the engine's own.
-    pub(crate) fn publish(&mut self, (rooms, participants, tracks): (usize, usize, usize), c: Counters) {
+    pub(crate) fn publish(&mut self, of: Counts, c: Counters) {
         if !std::mem::replace(&mut self.described, true) {
             describe();
         }
-        gauge!("media_rooms").set(rooms as f64);
-        gauge!("media_participants").set(participants as f64);
-        gauge!("media_tracks").set(tracks as f64);
+        gauge!("media_rooms").set(of.rooms as f64);
+        gauge!("media_participants").set(of.participants as f64);
+        gauge!("media_joining").set(of.joining as f64);
+        gauge!("media_tracks").set(of.tracks as f64);
         gauge!("media_subscriptions").set(c.subscriptions as f64);
         counter!("media_datagrams_total", "direction" => "in").absolute(c.datagrams_in);
         counter!("media_datagrams_total", "direction" => "out").absolute(c.datagrams_out);
@@ -42,6 +45,7 @@ impl Meters {
 fn describe() {
     describe_gauge!("media_rooms", "Rooms that exist on the embedded media server");
     describe_gauge!("media_participants", "Sessions in those rooms, connecting ones included");
+    describe_gauge!("media_joining", "Sessions whose media connection is not up yet");
     describe_gauge!("media_tracks", "Published tracks");
     describe_gauge!("media_subscriptions", "Subscriptions whose section is negotiated");
     describe_counter!("media_datagrams_total", "Datagrams on the media sockets");
@@ -58,6 +62,9 @@ fn describe() {
     describe_counter!("media_data_dropped_total", "Data messages dropped for slow or absent receivers");
     describe_counter!("media_data_ignored_total", "Data packets not relayed, by reason");
     describe_counter!("media_signal_ignored_total", "Signal messages that are unknown or not supported");
-    describe_counter!("media_signal_refused_total", "Signalling connections ended for breaking a limit, by limit");
+    describe_counter!(
+        "media_signal_refused_total",
+        "Signalling connections ended or not opened for breaking a limit, by limit"
+    );
     describe_counter!("media_webhooks_total", "Webhooks by result");
 }

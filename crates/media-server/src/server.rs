@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -17,6 +18,7 @@ use crate::config::Config;
 use crate::engine::{COMMANDS, Command, MediaLoop};
 use crate::http::{self, App, Shared};
 use crate::ids::Ids;
+use crate::listen;
 use crate::room::{Rooms, Settings};
 use crate::udp::{self, BindError, Bound, Sockets};
 use crate::webhook::Webhooks;
@@ -90,6 +92,17 @@ impl MediaServer {
     /// The same with the root path that LiveKit's clients probe, for a listener of its own.
     pub fn standalone_router(&self) -> Router {
         http::standalone_router(self.app.clone())
+    }
+
+    /// Serves [`standalone_router`](Self::standalone_router) on a listener until the server stops, within
+    /// [`Limits::half_open`](crate::Limits::half_open) and [`Timeouts::head`](crate::Timeouts::head).
+    ///
+    /// # Errors
+    ///
+    /// The listener cannot be used.
+    pub fn serve(&self, listener: TcpListener) -> impl Future<Output = io::Result<()>> + Send + use<> {
+        let (half_open, head) = (self.app.limits.half_open, self.app.timeouts.head);
+        listen::serve(listener, self.standalone_router(), half_open, head, self.stop.clone())
     }
 
     /// The UDP addresses told to clients.

@@ -6,6 +6,7 @@ mod support;
 
 use std::io::Write;
 use std::net::UdpSocket;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
@@ -20,6 +21,8 @@ use serde_json::{Value, json};
 use support::client::{Client, join_request, refused};
 use support::peer::Peer;
 use support::server::{Server, a_moment, guest, guest_with, now, token, token_signed};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
 
 /// Whether somebody else can still use the server in full.
@@ -169,6 +172,54 @@ async fn the_server_takes_no_more_than_it_may() {
     let long = "x".repeat(300);
     let (status, error) = server.call("c", "CreateRoom", json!({"name": long})).await;
     assert_eq!((status, &error["code"]), (400, &json!("invalid_argument")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sockets_that_say_nothing_keep_nobody_out() {
+    let server = Server::embedded_with(|config| {
+        config.limits.half_open = 1_000;
+        config.timeouts.head = Duration::from_secs(4);
+    })
+    .await;
+    let mut silent = Vec::new();
+    for n in 0..1_100 {
+        let mut socket = TcpStream::connect(&server.address).await.unwrap();
+        if n % 2 == 0 {
+            socket.write_all(b"GET /rtc HTTP/1.1\r\nHost: ").await.unwrap();
+        }
+        silent.push(socket);
+    }
+    unharmed(&server).await;
+    let ended = |socket: TcpStream| async move {
+        let mut rest = Vec::new();
+        // Whether in order or not.
+        tokio::time::timeout(
+            Duration::from_secs(20),
+            async move { BufReader::new(socket).read_to_end(&mut rest).await },
+        )
+        .await
+        .is_ok()
+    };
+    let begun = Instant::now();
+    let youngest = silent.pop().unwrap();
+    assert!(ended(silent.swap_remove(0)).await, "the oldest had to give way");
+    assert!(begun.elapsed() < Duration::from_secs(2), "at once, not after the time a head may take");
+    assert!(ended(youngest).await, "the others are closed when a head takes too long");
+    unharmed(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn joins_are_limited() {
+    let server =
+        Server::embedded_with(|config| (config.limits.joins_per_second, config.limits.join_burst) = (1, 3)).await;
+    let mut in_room = Vec::new();
+    for n in 0..3 {
+        in_room.push(Client::join(&server, &guest("x", &format!("guest-{n}"))).await);
+    }
+    let error = Client::v1(&server, &guest("x", "late"), join_request()).await.err().unwrap();
+    assert_eq!(refused(&error), 503);
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    assert!(Client::v1(&server, &guest("x", "late"), join_request()).await.is_ok(), "a second later");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -45,12 +45,24 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
+    /// The limit that was broken, if it was one, as metrics name it.
+    fn limit(&self) -> Option<&'static str> {
+        match self {
+            Self::Join(JoinError::ServerFull) => Some("full"),
+            Self::Join(JoinError::TooManyJoining) => Some("joining"),
+            Self::Join(JoinError::TooFast) => Some("joins"),
+            _ => None,
+        }
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::Header(_) | Self::Token(_) | Self::Join(JoinError::Denied) => StatusCode::UNAUTHORIZED,
             Self::Join(JoinError::RoomNotFound) => StatusCode::NOT_FOUND,
             Self::Join(JoinError::RoomFull) => StatusCode::FORBIDDEN,
-            Self::Join(JoinError::ServerFull) | Self::Draining | Self::Stopped(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Join(JoinError::ServerFull | JoinError::TooManyJoining | JoinError::TooFast)
+            | Self::Draining
+            | Self::Stopped(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Request(_) | Self::Join(_) => StatusCode::BAD_REQUEST,
         }
     }
@@ -158,6 +170,9 @@ async fn connect(
         }
         Err(refusal) => {
             tracing::debug!(?dialect, %refusal, "signalling refused");
+            if let Some(limit) = refusal.limit() {
+                metrics::counter!("media_signal_refused_total", "limit" => limit).increment(1);
+            }
             refusal.into_response()
         }
     }

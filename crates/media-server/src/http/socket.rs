@@ -13,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::App;
+use crate::allowance::Allowance;
 use crate::engine::Command;
 use crate::room::ConnId;
 use crate::signal::ToSocket;
@@ -99,7 +100,7 @@ impl Talk {
     fn new(connection: &Connection) -> Self {
         let limits = &connection.app.limits;
         let now = Instant::now();
-        let allowance = Allowance::new(limits.signal_messages_per_second, limits.signal_burst, now);
+        let allowance = Allowance::new(limits.signal_messages_per_second, limits.signal_burst, now.into_std());
         Self { text: false, heard: now, allowance }
     }
 
@@ -147,7 +148,7 @@ impl Talk {
             None => return Err(End::Gone),
         };
         self.heard = Instant::now();
-        if !self.allowance.take(self.heard) {
+        if !self.allowance.take(self.heard.into_std()) {
             return Err(refused("rate"));
         }
         let request = match message {
@@ -177,48 +178,5 @@ async fn write(sink: &mut SplitSink<WebSocket, Message>, message: Message) -> Re
     match timeout(WRITE, sink.send(message)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) | Err(_) => Err(End::Gone),
-    }
-}
-
-/// How many more messages a client may send: a bucket that fills with time.
-#[derive(Debug)]
-struct Allowance {
-    per_second: f64,
-    burst: f64,
-    left: f64,
-    at: Instant,
-}
-
-impl Allowance {
-    fn new(per_second: u32, burst: u32, now: Instant) -> Self {
-        Self { per_second: per_second.into(), burst: burst.into(), left: burst.into(), at: now }
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        let passed = now.duration_since(self.at).as_secs_f64();
-        self.at = now;
-        self.left = (self.left + passed * self.per_second).min(self.burst);
-        let allowed = self.left >= 1.0;
-        if allowed {
-            self.left -= 1.0;
-        }
-        allowed
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_allowance_refills_with_time() {
-        let start = Instant::now();
-        let mut allowance = Allowance::new(10, 3, start);
-        assert!((0..3).all(|_| allowance.take(start)));
-        assert!(!allowance.take(start));
-        assert!(allowance.take(start + Duration::from_millis(100)));
-        assert!(!allowance.take(start + Duration::from_millis(110)));
-        let later = start + Duration::from_secs(60);
-        assert!((0..3).all(|_| allowance.take(later)) && !allowance.take(later));
     }
 }

@@ -14,6 +14,7 @@ use sfu::{ParticipantId, PeerMode, RoomId};
 use super::model::{Participant, Room};
 use super::{ConnId, Now, Output, Rooms};
 use crate::access::Claims;
+use crate::allowance::Allowance;
 use crate::config::{LIVEKIT_VERSION, PROTOCOL};
 use crate::signal::{Dialect, Frame, JoinParams};
 
@@ -26,7 +27,7 @@ const RESUME_MEDIA: Duration = Duration::from_secs(15);
 /// How long the first offer of a Go client is kept back at least.
 const HOLD_FOR_GO: Duration = Duration::from_millis(50);
 
-/// Why nobody joined. Only `ServerFull` is worth retrying.
+/// Why nobody joined. Only what is 503 is worth retrying.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum JoinError {
     /// The token allows no joining. 401.
@@ -50,6 +51,12 @@ pub(crate) enum JoinError {
     /// The server holds as many participants or rooms as it may. 503.
     #[error("this server is full, try again later")]
     ServerFull,
+    /// As many are joining as may, and have no media connection yet. 503.
+    #[error("too many are joining at once, try again in a moment")]
+    TooManyJoining,
+    /// More joined within a second than may. 503.
+    #[error("too many joins per second, try again in a moment")]
+    TooFast,
 }
 
 impl Rooms {
@@ -85,7 +92,7 @@ impl Rooms {
             return match (self.settings.auto_create, full) {
                 (false, _) => Err(JoinError::RoomNotFound),
                 (true, true) => Err(JoinError::ServerFull),
-                (true, false) => Ok(()),
+                (true, false) => self.check_joining(),
             };
         };
         let again = room.identities.contains_key(&identity(claims, params));
@@ -95,11 +102,17 @@ impl Rooms {
         if self.participants.len() >= limits.participants {
             return Err(JoinError::ServerFull);
         }
+        self.check_joining()?;
         let max = room.info.max_participants;
         if max > 0 && room.info.num_participants >= max && counts(claims) {
             return Err(JoinError::RoomFull);
         }
         Ok(())
+    }
+
+    /// Whether one more may begin to connect.
+    fn check_joining(&self) -> Result<(), JoinError> {
+        if self.joining() >= self.settings.limits.joining { Err(JoinError::TooManyJoining) } else { Ok(()) }
     }
 
     /// A client opened `conn`: it joins, or continues its session.
@@ -108,6 +121,11 @@ impl Rooms {
         if params.reconnect {
             self.resume(now, conn, &claims, params);
             return Ok(());
+        }
+        let limits = &self.settings.limits;
+        let full = || Allowance::new(limits.joins_per_second, limits.join_burst, now.at);
+        if !self.joins.get_or_insert_with(full).take(now.at) {
+            return Err(JoinError::TooFast);
         }
         let identity = identity(&claims, &params);
         let room = self.room_for(now, &claims);

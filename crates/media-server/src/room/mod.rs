@@ -28,6 +28,7 @@ use livekit_protocol::signal_response::Message;
 use sfu::{ParticipantId, RoomId, TrackId};
 
 use crate::access::Keyring;
+use crate::allowance::Allowance;
 use crate::config::{Limits, Timeouts};
 use crate::ids::Ids;
 use crate::signal::Frame;
@@ -84,6 +85,19 @@ pub(crate) struct Settings {
     pub node_id: String,
 }
 
+/// How much there is on this server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Rooms.
+    pub rooms: usize,
+    /// Participants in them.
+    pub participants: usize,
+    /// Those of them whose media connection is not up yet.
+    pub joining: usize,
+    /// Published tracks.
+    pub tracks: usize,
+}
+
 /// All rooms of this server.
 pub(crate) struct Rooms {
     settings: Settings,
@@ -96,6 +110,8 @@ pub(crate) struct Rooms {
     tracks: HashMap<TrackId, Track>,
     track_sids: HashMap<String, TrackId>,
     conns: HashMap<ConnId, ParticipantId>,
+    /// Joins that may still come; made with the first one, since time comes from outside.
+    joins: Option<Allowance>,
     out: VecDeque<Output>,
 }
 
@@ -113,6 +129,7 @@ impl Rooms {
             tracks: HashMap::new(),
             track_sids: HashMap::new(),
             conns: HashMap::new(),
+            joins: None,
             out: VecDeque::new(),
         }
     }
@@ -122,9 +139,19 @@ impl Rooms {
         self.out.pop_front()
     }
 
-    /// How many rooms, participants and published tracks there are, for metrics.
-    pub(crate) fn counts(&self) -> (usize, usize, usize) {
-        (self.rooms.len(), self.participants.len(), self.tracks.values().filter(|t| t.published).count())
+    /// How much there is of everything, for metrics.
+    pub(crate) fn counts(&self) -> Counts {
+        Counts {
+            rooms: self.rooms.len(),
+            participants: self.participants.len(),
+            joining: self.joining(),
+            tracks: self.tracks.values().filter(|t| t.published).count(),
+        }
+    }
+
+    /// Participants whose media connection is not up yet.
+    fn joining(&self) -> usize {
+        self.participants.values().filter(|p| !p.was_active()).count()
     }
 
     fn next_id(&mut self) -> u64 {

@@ -311,6 +311,40 @@ fn a_join_needs_grant_identity_room_and_place() {
 }
 
 #[test]
+fn joins_are_limited_per_second() {
+    let mut w = world_with(|s| (s.limits.joins_per_second, s.limits.join_burst) = (2, 3));
+    for name in ["a", "b", "c"] {
+        assert!(w.try_join(grant(name), params(Dialect::Single)).is_ok());
+    }
+    assert_eq!(w.try_join(grant("d"), params(Dialect::Single)).unwrap_err(), JoinError::TooFast);
+    assert_eq!(w.rooms.counts().participants, 3, "nothing was begun");
+    let resuming = JoinParams { reconnect: true, ..params(Dialect::Single) };
+    assert!(w.try_join(grant("a"), resuming).is_ok(), "who resumes costs no handshake");
+    w.at += Duration::from_millis(500);
+    assert!(w.try_join(grant("d"), params(Dialect::Single)).is_ok());
+}
+
+#[test]
+fn those_without_media_are_limited() {
+    let mut w = world_with(|s| s.limits.joining = 2);
+    let first = w.join(grant("a"));
+    w.join(grant("b"));
+    let mut elsewhere = grant("c");
+    elsewhere.video.room = "other".into();
+    for claims in [grant("c"), elsewhere] {
+        assert_eq!(w.try_join(claims, params(Dialect::Single)).unwrap_err(), JoinError::TooManyJoining);
+    }
+    assert!(w.try_join(grant("b"), params(Dialect::Single)).is_ok(), "it replaces itself");
+    w.connected(&first);
+    assert_eq!(w.rooms.counts().joining, 1);
+    assert!(w.try_join(grant("c"), params(Dialect::Single)).is_ok(), "one has connected");
+    w.at += Timeouts::default().join;
+    w.rooms.tick(w.now());
+    w.drain();
+    assert_eq!(w.rooms.counts().joining, 0, "who does not connect in time is removed");
+}
+
+#[test]
 fn a_full_room_lets_nobody_in_but_a_duplicate() {
     let mut w = world();
     let request = proto::CreateRoomRequest { name: "x".into(), max_participants: 1, ..Default::default() };
@@ -379,12 +413,12 @@ fn an_empty_room_is_closed_by_the_right_timeout() {
     w.rooms.create_room(w.now(), request("never")).unwrap();
     let ann = w.enter("ann");
     w.pass(28.0);
-    assert_eq!(w.rooms.counts().0, 2, "somebody is in the first, the second is young");
+    assert_eq!(w.rooms.counts().rooms, 2, "somebody is in the first, the second is young");
     w.ask(&ann, Ask::Leave(proto::LeaveRequest::default()));
     w.pass(4.5);
-    assert_eq!(w.rooms.counts().0, 1, "the never visited one is gone");
+    assert_eq!(w.rooms.counts().rooms, 1, "the never visited one is gone");
     w.pass(1.0);
-    assert_eq!(w.rooms.counts(), (0, 0, 0));
+    assert_eq!(w.rooms.counts(), Counts { rooms: 0, participants: 0, joining: 0, tracks: 0 });
 }
 
 #[test]
@@ -445,7 +479,7 @@ fn a_resume_of_an_unknown_session_is_told_to_rejoin() {
         assert_eq!(leaves(&w.sent[&conn]), [(DisconnectReason::StateMismatch, Action::Reconnect)], "{identity}");
         assert!(w.closed.contains(&conn));
     }
-    assert_eq!(w.rooms.counts().1, 1);
+    assert_eq!(w.rooms.counts().participants, 1);
 }
 
 #[test]
@@ -459,10 +493,10 @@ fn failed_media_asks_for_a_resume_and_then_gives_up() {
     w.pass(6.0);
     w.connected(&ann);
     w.pass(60.0);
-    assert_eq!(w.rooms.counts().1, 1, "it came back");
+    assert_eq!(w.rooms.counts().participants, 1, "it came back");
     w.transport(&ann, TransportState::Failed);
     w.pass(5.5);
-    assert_eq!(w.rooms.counts().1, 0);
+    assert_eq!(w.rooms.counts().participants, 0);
     let left = w.hooks.iter().find(|h| h.event == "participant_left").unwrap();
     assert_eq!(left.participant.as_ref().unwrap().disconnect_reason(), DisconnectReason::ConnectionTimeout);
     assert!(w.closed.contains(&conn));

@@ -47,8 +47,7 @@ impl Server {
         let server = MediaServer::start(config).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let router = server.standalone_router();
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        tokio::spawn(server.serve(listener));
         Self { address, hooks, embedded: Some(server), process: None }
     }
 
