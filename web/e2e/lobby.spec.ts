@@ -29,6 +29,48 @@ test('streams come, change and go without a reload, within a second', async ({
   await expect(card).toContainText('The host ended it.', { timeout: 1_500 });
 });
 
+test('what was on is told under "Ended", also when its record has gone', async ({
+  person,
+  request,
+  program,
+  stream,
+}) => {
+  const on = await stream({ title: 'Still on' });
+  const ended: string[] = [];
+  for (let at = 1; at <= 14; at += 1) {
+    const name = await stream({ title: `Talk ${at}` });
+    await request.delete(`${program.url}/streams/${name}`);
+    ended.push(name);
+  }
+  const hidden = await stream({ title: 'Not for the list', visibility: 'unlisted' });
+  await request.delete(`${program.url}/streams/${hidden}`);
+  const page = await person();
+  // As if the records had gone: the lobby tells of active streams alone.
+  await page.route('**/sse/streams*', async (route) => {
+    const answer = await request.get(`${program.url}/streams?status=active&limit=100`);
+    const streams = (await answer.json()) as unknown[];
+    const data = JSON.stringify({ streams, total: streams.length });
+    await route.fulfill({ contentType: 'text/event-stream', body: `event: snapshot\ndata: ${data}\n\n` });
+  });
+  await page.goto('/');
+  const section = page.getByRole('region', { name: 'Ended' });
+  const cards = section.locator('[data-past]');
+  await expect(cards.first()).toContainText('The host ended it.');
+  await expect(cards.first()).toContainText('It was on for');
+  expect(await cards.evaluateAll((all) => all.map((card) => card.getAttribute('data-past')))).toEqual(
+    ended.toReversed().slice(0, 12),
+  );
+  await expect(section.getByRole('link')).toHaveCount(0);
+  await expect(page.locator(`[data-stream="${on}"]`)).toBeVisible();
+  await keepPicture(page, 'lobby-ended');
+  await section.getByRole('button', { name: 'Show earlier ones' }).click();
+  await expect(section.locator(`[data-past="${ended[0]}"]`)).toBeVisible();
+  await expect(page.getByText('Not for the list')).toHaveCount(0);
+  await page.getByRole('searchbox').fill('talk 13');
+  await expect(cards).toHaveCount(1);
+  await expect(cards).toContainText('Talk 13');
+});
+
 test('a hostile name is text everywhere', async ({ person, request, program }) => {
   const page = await person();
   page.on('dialog', (dialog) => void dialog.dismiss().then(() => expect(dialog.message()).toBe('no dialog')));

@@ -69,6 +69,51 @@ describe('the lobby', () => {
   });
 });
 
+describe('what was on', () => {
+  const past = (streamId: string, endedAt: string) => ({
+    ...aStream({ streamId, status: 'finished', phase: 'ended', participantCount: 0, endedAt }),
+    endReason: 'stopped',
+    peakParticipants: 7,
+  });
+
+  it('is told once, the latest first, and linked to while its record is there', async () => {
+    answer(200, [past('old', '2026-11-23T10:10:00.000Z'), past('fresh', '2026-11-23T10:20:00.000Z')]);
+    const fresh = past('fresh', '2026-11-23T10:20:00.000Z');
+    render(<Lobby feed={lobbyOf({ streams: new Map([['fresh', fresh]]), total: 1 })} />);
+    const ended = within(await screen.findByRole('region', { name: 'Ended' }));
+    await ended.findByText('old');
+    expect(ended.getAllByRole('listitem').map((card) => card.textContent)).toEqual([
+      expect.stringContaining('fresh'),
+      expect.stringMatching(/7old.*The host ended it.*It was on for 10 min\./),
+    ]);
+    expect(ended.getAllByRole('link').map((link) => link.getAttribute('href'))).toEqual([
+      '/room.html?streamId=fresh',
+    ]);
+    expect(screen.getByText('Nothing is on')).toBeTruthy();
+    await userEvent.type(screen.getByRole('searchbox'), 'old');
+    expect(ended.getAllByRole('listitem')).toHaveLength(1);
+  });
+
+  it('is read page by page', async () => {
+    const pages = [[past('b', '2026-11-23T10:20:00.000Z')], [past('a', '2026-11-23T10:10:00.000Z')]];
+    const asked: string[] = [];
+    vi.stubGlobal(
+      'fetch',
+      vi.fn(async (url: string) => {
+        asked.push(url);
+        const headers = asked.length === 1 ? { link: '</streams?cursor=x>; rel="next"' } : undefined;
+        return new Response(JSON.stringify(pages[asked.length - 1]), { ...(headers ? { headers } : {}) });
+      }),
+    );
+    render(<Lobby feed={lobbyOf({})} />);
+    await userEvent.click(await screen.findByRole('button', { name: 'Show earlier ones' }));
+    const ended = within(screen.getByRole('region', { name: 'Ended' }));
+    await ended.findByText('a');
+    expect(asked).toEqual(['/streams?status=finished&limit=12', '/streams?cursor=x']);
+    expect(ended.queryByRole('button')).toBeNull();
+  });
+});
+
 describe('a card', () => {
   const now = Date.parse('2026-11-23T10:18:00.000Z');
   const show = (change: Parameters<typeof aStream>[0]) =>

@@ -424,6 +424,15 @@ pub struct Session {
     /// Its title at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
+    /// Who finds it. Rows of before this was kept are shown to nobody who may not see everything.
+    #[serde(default = "hidden")]
+    pub visibility: Visibility,
+    /// Versions compare within it; empty in rows of before it was kept.
+    #[serde(default = "unknown_epoch")]
+    pub epoch: Epoch,
+    /// Of the state in which it was over.
+    #[serde(default)]
+    pub version: u64,
     /// Which generation.
     pub generation: u32,
     /// Opened.
@@ -438,4 +447,24 @@ pub struct Session {
     pub joins: u64,
     /// Connections that published.
     pub publishers: u64,
+}
+
+fn hidden() -> Visibility {
+    Visibility::Private
+}
+
+fn unknown_epoch() -> Epoch {
+    Epoch::from("")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_row_of_before_visibility_was_kept_is_hidden() {
+        let row = r#"{"streamId":"gold","generation":1,"startedAt":1,"endedAt":2,"endReason":"idle","peak":3,"joins":4,"publishers":1}"#;
+        let session: Session = serde_json::from_str(row).unwrap();
+        assert_eq!((session.visibility, session.epoch.as_str(), session.version), (Visibility::Private, "", 0));
+    }
 }

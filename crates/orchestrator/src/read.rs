@@ -1,7 +1,7 @@
 //! Looking at streams.
 
-use domain::{Head, Identity, Phase, StreamId, StreamView};
-use store::{Concern, Cursor, ListQuery, Memo, MemoSwap, Page, PeoplePage, Totals};
+use domain::{Head, Identity, Phase, Session, StreamId, StreamView};
+use store::{Concern, Cursor, HistoryQuery, ListQuery, Memo, MemoSwap, Page, PeoplePage, Totals};
 
 use crate::{Orchestrator, UseCaseError};
 
@@ -22,6 +22,17 @@ impl Orchestrator {
     /// A page of streams, newest first.
     pub async fn list_streams(&self, query: &ListQuery) -> Result<Page<Head>, UseCaseError> {
         Ok(self.inner.store.list(query).await?)
+    }
+
+    /// A page of what is over, latest end first, as far back as history is kept. With `hidden` also what was not public.
+    pub async fn list_history(
+        &self,
+        limit: usize,
+        cursor: Option<Cursor>,
+        hidden: bool,
+    ) -> Result<Page<Session>, UseCaseError> {
+        let since = self.now() - self.inner.rules.session;
+        Ok(self.inner.store.history(&HistoryQuery { limit, cursor, hidden, since }).await?)
     }
 
     /// A page of the connections in a stream; empty for an unknown one.

@@ -236,6 +236,10 @@ impl Store for FaultyStore {
         self.call("list", self.sim.store.list(query)).await
     }
 
+    async fn history(&self, query: &store::HistoryQuery) -> Result<Page<domain::Session>, StoreError> {
+        self.call("history", self.sim.store.history(query)).await
+    }
+
     async fn totals(&self) -> Result<Totals, StoreError> {
         self.call("totals", self.sim.store.totals()).await
     }

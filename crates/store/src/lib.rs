@@ -19,7 +19,7 @@ pub use self::redis::{Durability, RedisConfig, RedisFacts, RedisStore};
 pub use beliefs::Beliefs;
 pub use embedded::EmbeddedStore;
 pub use error::{ErrorKind, StoreError};
-pub use list::{Cursor, InvalidCursor, ListQuery, Page, PeoplePage};
+pub use list::{Cursor, HistoryQuery, InvalidCursor, ListQuery, Page, PeoplePage};
 pub use memo::{Memo, MemoSwap};
 pub use partition::{PARTITIONS, Partition};
 pub use store::{

@@ -1,6 +1,6 @@
 //! Paging.
 
-use domain::{Identity, ParticipantSid, Phase, Timestamp};
+use domain::{Identity, ParticipantSid, Phase, Session, StreamId, Timestamp};
 
 /// Where a page ended: opaque to callers, stable while streams come and go.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,7 +24,20 @@ pub struct ListQuery {
     pub hidden: bool,
 }
 
-/// One page, newest first (`startedAt`, then id).
+/// Which page of what is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryQuery {
+    /// Most items; 1 to 1,000.
+    pub limit: usize,
+    /// After this one.
+    pub cursor: Option<Cursor>,
+    /// Also those that were not public.
+    pub hidden: bool,
+    /// Only those that ended then or later.
+    pub since: Timestamp,
+}
+
+/// One page, newest first (streams by `startedAt` and id, sessions by `endedAt`, id and generation).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
     /// The items.
@@ -44,6 +57,30 @@ impl Cursor {
     /// The place of a stream in the order of lists.
     pub fn at(started_at: Timestamp, id: &str) -> Self {
         Self(format!("{:016x}.{id}", started_at.as_millis()))
+    }
+
+    /// The place of a session in the order of history. No id ends in `~` and digits, so that it can be told apart.
+    pub(crate) fn of_session(session: &Session) -> Self {
+        Self::at(session.ended_at, &format!("{}~{}", session.stream_id, session.generation))
+    }
+
+    /// The place before all sessions that ended then or later.
+    pub(crate) fn from_end(ended_at: Timestamp) -> Self {
+        Self(format!("{:016x}.", ended_at.as_millis()))
+    }
+
+    /// Checks a cursor for [`Store::history`](crate::Store::history) that came from outside.
+    pub fn of_history(text: &str) -> Result<Self, InvalidCursor> {
+        let cursor = Self(text.to_owned());
+        cursor.session().map(|_| ()).ok_or(InvalidCursor)?;
+        Ok(cursor)
+    }
+
+    /// What [`of_session`](Self::of_session) made it of.
+    pub(crate) fn session(&self) -> Option<(Timestamp, StreamId, u32)> {
+        let (ended_at, rest) = self.place()?;
+        let (id, generation) = rest.rsplit_once('~')?;
+        Some((ended_at, StreamId::parse(id).ok()?, generation.parse().ok()?))
     }
 
     /// Checks a cursor for [`Store::list`](crate::Store::list) that came from outside.
@@ -106,6 +143,10 @@ mod tests {
         let at = Cursor::at(Timestamp::from_millis(1_795_429_101_951), "a.b{ü}");
         assert_eq!(at.place(), Some((Timestamp::from_millis(1_795_429_101_951), "a.b{ü}")));
         assert_eq!(Cursor::of_streams(&at.0), Ok(at));
+        let end = Timestamp::from_millis(1_795_429_101_951);
+        let session = Cursor::at(end, "a~b~12");
+        assert_eq!(session.session(), Some((end, StreamId::parse("a~b").unwrap(), 12)));
+        assert_eq!(Cursor::of_history(&session.0), Ok(session));
         let (identity, sid) = (Identity::reported("a.\0ü"), ParticipantSid::from("PA_1"));
         let after = Cursor::after(&identity, &sid);
         assert_eq!(after.connection(), Some((identity, sid)));
@@ -118,6 +159,9 @@ mod tests {
             ["", "x", "0000019a0000000", "0000019a00000000", "0000019a00000000.", "üüüüüüüüü.x", "zzzzzzzzzzzzzzzz.x"]
         {
             assert_eq!(Cursor::of_streams(text), Err(InvalidCursor), "{text}");
+        }
+        for text in ["", "x", "0000019a00000000.gold", "0000019a00000000.gold~", "0000019a00000000.gold~x"] {
+            assert_eq!(Cursor::of_history(text), Err(InvalidCursor), "{text}");
         }
         for text in ["", "61", "6.61", "zz.61", "ff.61", "+1.61"] {
             assert_eq!(Cursor::of_people(text), Err(InvalidCursor), "{text}");

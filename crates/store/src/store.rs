@@ -2,11 +2,12 @@
 
 use async_trait::async_trait;
 use domain::{
-    Ban, Decision, EventId, Head, Identity, Notice, Participant, ParticipantSid, Role, StreamId, Timestamp, Tombstone,
+    Ban, Decision, EventId, Head, Identity, Notice, Participant, ParticipantSid, Role, Session, StreamId, Timestamp,
+    Tombstone,
 };
 use tokio::sync::mpsc;
 
-use crate::{ListQuery, Memo, MemoSwap, Page, Partition, PeoplePage, StoreError};
+use crate::{HistoryQuery, ListQuery, Memo, MemoSwap, Page, Partition, PeoplePage, StoreError};
 
 /// Keeps streams and tells every instance when one changes.
 ///
@@ -73,6 +74,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// A page of heads, newest first. Costs the page, not the number of streams.
     async fn list(&self, query: &ListQuery) -> Result<Page<Head>, StoreError>;
+
+    /// A page of history: one row for each generation that is over, latest end first. Rows go by themselves when
+    /// the time given with their decision is over. Costs the page, not the number of rows.
+    async fn history(&self, query: &HistoryQuery) -> Result<Page<Session>, StoreError>;
 
     /// Sums over all active streams. Costs the same whatever their number.
     async fn totals(&self) -> Result<Totals, StoreError>;

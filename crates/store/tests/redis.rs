@@ -383,7 +383,7 @@ async fn what_is_remembered_for_a_while_expires_by_itself() {
         (167 * hour..=168 * hour)
             .contains(&left(&key("session", "gold").replace(":gold", &format!(":{member}"))).await)
     );
-    assert_eq!(number(&server.command(&["ZCARD", &key_of_partition("sessions", "gold")]).await), 1);
+    assert_eq!(number(&server.command(&["ZCARD", &key_of_partition("history", "gold")]).await), 1);
     // Created again, it stays.
     driver.create(&gold).await;
     assert_eq!(left(&key("head", "gold")).await, -1);

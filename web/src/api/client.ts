@@ -49,6 +49,17 @@ export async function getStream(id: string): Promise<StreamInfo> {
   return info;
 }
 
+/** What was on, latest end first: one page, and where the next one is. */
+export async function listEnded(
+  limit: number,
+  next: string | null,
+): Promise<{ streams: StreamInfo[]; next: string | null }> {
+  const { body, link } = await call('GET', next ?? `/streams?status=finished&limit=${limit}`);
+  const list = Array.isArray(body) ? body : [];
+  const streams = list.map(decodeStream).filter((stream) => stream !== null);
+  return { streams, next: nextPage(link) };
+}
+
 /** Asks for a token. An earlier connection of the same identity is replaced. */
 export async function joinStream(id: string, wish: JoinWish, signal?: AbortSignal): Promise<JoinAnswer> {
   const { token, role, ...rest } = wish;
@@ -165,6 +176,11 @@ function isOfAnother(error: unknown): boolean {
   return error.kind === 'unauthorized' || (error.kind === 'forbidden' && error.code === 'forbidden');
 }
 
+/** The address in `<address>; rel="next"`, which must be one of this server's. */
+function nextPage(link: string | null): string | null {
+  return /^<(\/[^>]*)>; rel="next"/.exec(link ?? '')?.[1] ?? null;
+}
+
 interface Options {
   body?: unknown;
   /** Instead of the session's key. */
@@ -182,11 +198,11 @@ async function call(
   method: string,
   url: string,
   options: Options = {},
-): Promise<{ status: number; body: unknown }> {
+): Promise<{ status: number; body: unknown; link: string | null }> {
   const response = await send(method, url, options);
   noteServerDate(response.headers.get('date'));
   const body = await parse(response);
-  if (response.ok) return { status: response.status, body };
+  if (response.ok) return { status: response.status, body, link: response.headers.get('link') };
   throw refusal(response, body);
 }
 

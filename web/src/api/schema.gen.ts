@@ -125,7 +125,7 @@ export interface paths {
         };
         /**
          * Lists streams, newest first.
-         * @description Without parameters: all active ones. With any parameter: one page.
+         * @description Without parameters: all active ones. With any parameter: one page. With `status=finished`: what was on, by its end.
          */
         get: operations["list_streams"];
         put?: never;
@@ -977,7 +977,7 @@ export interface components {
             /** @description Absent: `public`. */
             visibility?: components["schemas"]["Visibility"];
         };
-        /** @description A stream in a list or in the lobby. */
+        /** @description A stream in a list or in the lobby. In a list of finished ones each generation stands for itself. */
         StreamSummary: {
             /** @description Once finished. */
             endReason?: components["schemas"]["EndReason"];
@@ -987,14 +987,34 @@ export interface components {
              */
             endedAt?: string;
             epoch: string;
+            /**
+             * Format: int32
+             * @description How often a stream had been started under this id; in lists with `status=finished`, as are those that follow.
+             */
+            generation?: number;
             /** Format: int32 */
             participantCount: number;
+            /**
+             * Format: int32
+             * @description Most people at once.
+             */
+            peakParticipants?: number;
             phase: components["schemas"]["Phase"];
             /** Format: date-time */
             startedAt: string;
             status: components["schemas"]["Status"];
             streamId: string;
             title?: string;
+            /**
+             * Format: int64
+             * @description Connections of people, all told.
+             */
+            totalJoins?: number;
+            /**
+             * Format: int64
+             * @description Connections that published something, all told.
+             */
+            totalPublishers?: number;
             /** Format: int64 */
             version: number;
             /** @description Absent: `public`. */
@@ -1406,9 +1426,12 @@ export interface operations {
                 limit?: number;
                 /** @description Where the page before ended, as its `Link` says. */
                 cursor?: string;
-                /** @description `active` or `finished`; absent: active ones, unless `phase` says otherwise. */
+                /**
+                 * @description `active`, or `finished`: history, one item for each time that a stream was on, latest end first, for as long as
+                 *     the server keeps it (usually 7 days). Absent: active ones, unless `phase` says otherwise.
+                 */
                 status?: string;
-                /** @description `waiting`, `live`, `reconnecting` or `ended`. */
+                /** @description `waiting`, `live`, `reconnecting` or `ended`; `ended` without a status: records that are still there. */
                 phase?: string;
                 /** @description `public` (usual), or `all`: also those that are unlisted or private, for callers with a key. */
                 visibility?: string;

@@ -1,6 +1,6 @@
 // The list of streams, with search and the way to a new one.
 
-import { useDeferredValue, useMemo, useState } from 'react';
+import { useDeferredValue, useId, useMemo, useState } from 'react';
 import type { StreamInfo } from '../api/types';
 import type { Link } from '../feed/action';
 import { inOrder, type LobbyFeed, matching } from '../feed/lobby';
@@ -11,7 +11,8 @@ import { hasKey, SignIn } from '../ui/SignIn';
 import { ThemeButton } from '../ui/theme';
 import { timeText } from '../view/words';
 import { CreateDialog } from './CreateDialog';
-import { StreamCard } from './StreamCard';
+import { endedStreams, generationKey, type History, useHistory } from './history';
+import { PastCard, StreamCard } from './StreamCard';
 
 /** So many are shown at first; more on request. With 500 the browser still only draws those in sight. */
 const PAGE = 100;
@@ -25,6 +26,8 @@ export function Lobby({ feed }: { feed: Readable<LobbyFeed> }) {
   const wanted = useDeferredValue(search);
   const ordered = useMemo(() => inOrder(lobby.streams.values()), [lobby.streams]);
   const shown = useMemo(() => matching(ordered, wanted), [ordered, wanted]);
+  const ends = useMemo(() => ordered.filter(isOver).map(generationKey).join('\n'), [ordered]);
+  const history = useHistory(ends);
   return (
     <div className="lobby">
       <header className="lobby-head">
@@ -58,7 +61,13 @@ export function Lobby({ feed }: { feed: Readable<LobbyFeed> }) {
       </header>
       <LinkNotice link={lobby.link} loaded={lobby.loaded} />
       <main>
-        <Listing lobby={lobby} shown={shown} search={wanted} onCreate={() => setCreating(true)} />
+        <Listing
+          lobby={lobby}
+          shown={shown}
+          history={history}
+          search={wanted}
+          onCreate={() => setCreating(true)}
+        />
       </main>
       <footer className="lobby-foot muted">
         <a href="/docs">API reference</a>
@@ -84,35 +93,76 @@ function LinkNotice({ link, loaded }: { link: Link; loaded: boolean }) {
   );
 }
 
-function Listing(props: { lobby: LobbyFeed; shown: StreamInfo[]; search: string; onCreate: () => void }) {
+function Listing(props: {
+  lobby: LobbyFeed;
+  shown: StreamInfo[];
+  history: History;
+  search: string;
+  onCreate: () => void;
+}) {
   const { lobby, shown, search } = props;
   const now = useNow(5_000);
   const [most, setMost] = useState(PAGE);
+  const past = useMemo(() => matching(props.history.streams, search), [props.history.streams, search]);
+  const over = useMemo(() => endedStreams(shown, past), [shown, past]);
+  const on = useMemo(() => shown.filter((stream) => !isOver(stream)), [shown]);
   if (!lobby.loaded)
     return lobby.link.is === 'down' ? null : <p className="lobby-empty muted">Looking for streams …</p>;
-  if (lobby.streams.size === 0) return <Empty onCreate={props.onCreate} />;
-  if (shown.length === 0) return <NotFound search={search.trim()} all={lobby.total <= lobby.streams.size} />;
+  const isSearch = search.trim() !== '';
+  if (isSearch && on.length + over.length === 0)
+    return <NotFound search={search.trim()} all={lobby.total <= lobby.streams.size} />;
   return (
     <>
+      {on.length === 0 && !isSearch && <Empty onCreate={props.onCreate} />}
       <ul className="cards">
-        {shown.slice(0, most).map((stream) => (
+        {on.slice(0, most).map((stream) => (
           <StreamCard key={stream.streamId} stream={stream} now={coarse(stream, now)} />
         ))}
       </ul>
-      {shown.length > most && (
+      {on.length > most && (
         <p className="lobby-more">
           <button type="button" className="plain" onClick={() => setMost(most + 4 * PAGE)}>
             Show more
           </button>
         </p>
       )}
-      {lobby.total > lobby.streams.size && search === '' && (
+      {lobby.total > lobby.streams.size && !isSearch && (
         <p className="lobby-more muted">
           {lobby.streams.size.toLocaleString('en')} of {lobby.total.toLocaleString('en')} streams are listed.
         </p>
       )}
+      {over.length > 0 && <Ended lobby={lobby} over={over} more={props.history.more} now={now} />}
     </>
   );
+}
+
+/** What was on. Whoever's record is still there is a link to its room; the others are only told of. */
+function Ended(props: { lobby: LobbyFeed; over: StreamInfo[]; more: History['more']; now: number }) {
+  const heading = useId();
+  const isThere = (stream: StreamInfo) =>
+    props.lobby.streams.get(stream.streamId)?.startedAt === stream.startedAt;
+  return (
+    <section className="lobby-ended" aria-labelledby={heading}>
+      <h2 id={heading}>Ended</h2>
+      <ul className="cards">
+        {props.over.map((stream) => {
+          const Card = isThere(stream) ? StreamCard : PastCard;
+          return <Card key={generationKey(stream)} stream={stream} now={coarse(stream, props.now)} />;
+        })}
+      </ul>
+      {props.more !== null && (
+        <p className="lobby-more">
+          <button type="button" className="plain" onClick={props.more}>
+            Show earlier ones
+          </button>
+        </p>
+      )}
+    </section>
+  );
+}
+
+function isOver(stream: StreamInfo): boolean {
+  return stream.phase === 'ended';
 }
 
 /** A card's time moves by whole minutes, at first by ten seconds, so that most cards rest. */

@@ -37,6 +37,32 @@ export const StreamCard = memo(function StreamCard({ stream, now }: { stream: St
   );
 });
 
+/** A stream that only history knows: nothing to go to. `now` is the time its words are about. */
+export const PastCard = memo(function PastCard({ stream, now }: { stream: StreamInfo; now: number }) {
+  const lasted = Date.parse(stream.endedAt ?? '') - Date.parse(stream.startedAt);
+  return (
+    <li className="card card-ended card-faded" data-past={stream.streamId}>
+      <div className="card-box">
+        <span className="card-top">
+          <PhaseLabel stream={stream} />
+          {stream.peakParticipants !== undefined && stream.peakParticipants > 0 && (
+            <span className="card-count" title="Most people at once">
+              <Icon name="eye" />
+              <span className="visually-hidden">Most people at once: </span>
+              {stream.peakParticipants.toLocaleString('en')}
+            </span>
+          )}
+        </span>
+        <span className="card-title">{stream.title ?? stream.streamId}</span>
+        <span className="card-foot muted">
+          <When stream={stream} now={now} />
+          {Number.isFinite(lasted) && <span>It was on for {durationText(lasted)}.</span>}
+        </span>
+      </div>
+    </li>
+  );
+});
+
 function PhaseLabel({ stream }: { stream: StreamInfo }) {
   switch (stream.phase) {
     case 'live':

@@ -54,6 +54,9 @@ fn session(head: &Head, reason: EndReason, now: Timestamp) -> Session {
     Session {
         stream_id: head.id.clone(),
         title: head.settings.title.clone(),
+        visibility: head.settings.visibility,
+        epoch: head.epoch.clone(),
+        version: head.version,
         generation: head.generation,
         started_at: head.started_at,
         ended_at: now,

@@ -119,6 +119,9 @@ impl Store for Flaky {
         self.read().await?;
         page
     }
+    async fn history(&self, query: &store::HistoryQuery) -> Result<Page<domain::Session>, StoreError> {
+        self.inner.history(query).await
+    }
     async fn totals(&self) -> Result<Totals, StoreError> {
         self.inner.totals().await
     }

@@ -12,6 +12,7 @@ const LOCAL: &str = "http://127.0.0.1:3000";
 const STREAMS_HELP: &str = "\
 Examples:
   livestream streams list                         active streams, newest first
+  livestream streams list --status finished       what was on, latest end first
   livestream streams create gold --title 'Gold'   a stream with the id gold
   livestream streams show gold                    its state and settings
   livestream streams watch gold                   live: who comes and goes, until it ends
@@ -162,7 +163,10 @@ fn text(matches: &ArgMatches, name: &str) -> Option<String> {
 fn streams() -> Command {
     let list = Command::new("list")
         .about("Lists streams, newest first")
-        .arg(value("status", "STATUS", "Active ones (usual) or finished ones").value_parser(["active", "finished"]))
+        .arg(
+            value("status", "STATUS", "Active ones (usual), or finished ones: as far back as the server keeps them")
+                .value_parser(["active", "finished"]),
+        )
         .arg(value("phase", "PHASE", "Only streams in this phase").value_parser([
             "waiting",
             "live",

@@ -14,6 +14,9 @@ pub(crate) struct Summary {
     pub(crate) started_at: String,
     pub(crate) ended_at: Option<String>,
     pub(crate) end_reason: Option<String>,
+    /// In lists of finished streams, as the next two are.
+    pub(crate) peak_participants: Option<u64>,
+    pub(crate) total_joins: Option<u64>,
     pub(crate) epoch: String,
     pub(crate) version: u64,
 }

@@ -44,6 +44,26 @@ pub(crate) fn table(streams: &[Summary], now: Timestamp) -> Table {
     table
 }
 
+/// Streams that are over, each time they were on, as a table.
+pub(crate) fn history(streams: &[Summary], now: Timestamp) -> Table {
+    let mut table = Table::new(["STREAM", "ENDED", "WHY", "LASTED", "PEAK", "JOINS", "TITLE"]);
+    let number = |number: Option<u64>| number.map_or_else(|| "–".to_owned(), |number| number.to_string());
+    for stream in streams {
+        let end = stream.ended_at.as_deref().unwrap_or_default();
+        let lasted = end.parse().map_or_else(|_| "–".to_owned(), |end| ago(&stream.started_at, end));
+        table.row([
+            Cell::from(stream.stream_id.as_str()),
+            Cell::from(format!("{} ago", ago(end, now))),
+            Cell::from(stream.end_reason.as_deref().unwrap_or_default()),
+            Cell::from(lasted),
+            Cell::from(number(stream.peak_participants)),
+            Cell::from(number(stream.total_joins)),
+            Cell::from(stream.title.as_deref().unwrap_or_default()),
+        ]);
+    }
+    table
+}
+
 fn phase(stream: &Summary) -> String {
     match &stream.end_reason {
         Some(reason) => format!("ended: {reason}"),

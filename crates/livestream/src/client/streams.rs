@@ -10,7 +10,7 @@ use super::api::{Api, encoded};
 use super::args::{JoinArgs, ListArgs};
 use super::error::ClientError;
 use super::model::Summary;
-use super::show::{details, print, print_json, remark, table};
+use super::show::{details, history, print, print_json, remark, table};
 use super::terminal::{Progress, clean, is_watched, size};
 
 /// Most streams of one page.
@@ -30,6 +30,7 @@ pub(crate) async fn list(api: &Api, args: &ListArgs, json: bool) -> Result<(), C
     }
     let summaries: Vec<Summary> = streams.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect();
     let width = if is_watched() { size().0 } else { usize::MAX };
+    let table = if args.status.as_deref() == Some("finished") { history } else { table };
     for line in table(&summaries, Timestamp::now()).lines(width) {
         print(&line)?;
     }

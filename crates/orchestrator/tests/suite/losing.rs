@@ -95,6 +95,10 @@ impl Store for LosingStore {
         self.inner.list(query).await
     }
 
+    async fn history(&self, query: &store::HistoryQuery) -> Result<Page<domain::Session>, StoreError> {
+        self.inner.history(query).await
+    }
+
     async fn totals(&self) -> Result<Totals, StoreError> {
         self.inner.totals().await
     }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use domain::{Ban, Epoch, Head, Identity, Participant, Role, RoomName, StreamId, StreamView, Timestamp, Visibility};
+use domain::{
+    Ban, Epoch, Head, Identity, Participant, Role, RoomName, Session, StreamId, StreamView, Timestamp, Visibility,
+};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -193,7 +195,7 @@ impl<'a> StreamState<'a> {
     }
 }
 
-/// A stream in a list or in the lobby.
+/// A stream in a list or in the lobby. In a list of finished ones each generation stands for itself.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StreamSummary<'a> {
@@ -223,6 +225,44 @@ pub(crate) struct StreamSummary<'a> {
     #[schema(value_type = String)]
     epoch: &'a Epoch,
     version: u64,
+    /// How often a stream had been started under this id; in lists with `status=finished`, as are those that follow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    generation: Option<u32>,
+    /// Most people at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    peak_participants: Option<u32>,
+    /// Connections of people, all told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    total_joins: Option<u64>,
+    /// Connections that published something, all told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    total_publishers: Option<u64>,
+}
+
+impl<'a> From<&'a Session> for StreamSummary<'a> {
+    fn from(session: &'a Session) -> Self {
+        Self {
+            stream_id: &session.stream_id,
+            participant_count: 0,
+            started_at: session.started_at,
+            title: session.title.as_deref(),
+            visibility: session.visibility,
+            status: StatusName::Finished,
+            phase: PhaseName::Ended,
+            ended_at: Some(session.ended_at),
+            end_reason: Some(session.end_reason.into()),
+            epoch: &session.epoch,
+            version: session.version,
+            generation: Some(session.generation),
+            peak_participants: Some(session.peak),
+            total_joins: Some(session.joins),
+            total_publishers: Some(session.publishers),
+        }
+    }
 }
 
 impl<'a> From<&'a StreamView> for StreamSummary<'a> {
@@ -239,6 +279,10 @@ impl<'a> From<&'a StreamView> for StreamSummary<'a> {
             end_reason: view.end_reason.map(Into::into),
             epoch: &view.epoch,
             version: view.version,
+            generation: None,
+            peak_participants: None,
+            total_joins: None,
+            total_publishers: None,
         }
     }
 }
@@ -257,6 +301,10 @@ impl<'a> From<&'a Head> for StreamSummary<'a> {
             end_reason: head.end_reason.map(Into::into),
             epoch: &head.epoch,
             version: head.version,
+            generation: None,
+            peak_participants: None,
+            total_joins: None,
+            total_publishers: None,
         }
     }
 }

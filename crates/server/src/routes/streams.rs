@@ -86,10 +86,11 @@ pub(crate) struct ListStreamsQuery {
     /// Where the page before ended, as its `Link` says.
     #[param(nullable = false)]
     cursor: Option<String>,
-    /// `active` or `finished`; absent: active ones, unless `phase` says otherwise.
+    /// `active`, or `finished`: history, one item for each time that a stream was on, latest end first, for as long as
+    /// the server keeps it (usually 7 days). Absent: active ones, unless `phase` says otherwise.
     #[param(nullable = false)]
     status: Option<String>,
-    /// `waiting`, `live`, `reconnecting` or `ended`.
+    /// `waiting`, `live`, `reconnecting` or `ended`; `ended` without a status: records that are still there.
     #[param(nullable = false)]
     phase: Option<String>,
     /// `public` (usual), or `all`: also those that are unlisted or private, for callers with a key.
@@ -102,25 +103,64 @@ impl ListStreamsQuery {
         [&self.limit, &self.cursor, &self.status, &self.phase, &self.visibility].iter().all(|value| value.is_none())
     }
 
-    fn check(&self) -> Result<ListQuery, Problem> {
+    fn check(&self) -> Result<Asked, Problem> {
         let status = extract::word("status", self.status.as_deref(), &STATUSES)?;
         let phase = extract::word("phase", self.phase.as_deref(), &PHASES)?;
         let status = status.or_else(|| phase.is_none().then_some(Status::Active));
         let asked_for = |candidate: &Phase| {
             phase.is_none_or(|phase| phase == *candidate) && status.is_none_or(|status| status == candidate.status())
         };
-        Ok(ListQuery {
-            phases: Phase::LISTED.into_iter().filter(asked_for).collect(),
+        let phases: Vec<Phase> = Phase::LISTED.into_iter().filter(asked_for).collect();
+        let of = match (phases.is_empty(), status) {
+            (true, _) => Of::Nothing,
+            (false, Some(Status::Finished)) => Of::History,
+            (false, _) => Of::Records(phases),
+        };
+        let cursor = |text| if of == Of::History { Cursor::of_history(text) } else { Cursor::of_streams(text) };
+        Ok(Asked {
             limit: extract::limit(self.limit.as_deref(), USUAL_PAGE, MAX_PAGE)?,
-            cursor: self.cursor.as_deref().map(Cursor::of_streams).transpose()?,
+            cursor: self.cursor.as_deref().map(cursor).transpose()?,
             hidden: extract::word("visibility", self.visibility.as_deref(), &VISIBILITIES)?.unwrap_or(false),
+            of,
         })
     }
+
+    /// The way to the page after one that ends at `cursor`.
+    fn link(&self, limit: usize, cursor: &Cursor) -> String {
+        let limit = limit.to_string();
+        let members = [
+            ("limit", Some(limit.as_str())),
+            ("cursor", Some(cursor.0.as_str())),
+            ("status", self.status.as_deref()),
+            ("phase", self.phase.as_deref()),
+            ("visibility", self.visibility.as_deref()),
+        ];
+        next_link("/streams", &members)
+    }
+}
+
+/// A query that makes sense.
+struct Asked {
+    of: Of,
+    limit: usize,
+    cursor: Option<Cursor>,
+    hidden: bool,
+}
+
+/// What a list is of.
+#[derive(PartialEq, Eq)]
+enum Of {
+    /// Streams in these phases.
+    Records(Vec<Phase>),
+    /// Whatever is over.
+    History,
+    /// Finished ones that are live, say: there are none, whatever the store holds.
+    Nothing,
 }
 
 /// Lists streams, newest first.
 ///
-/// Without parameters: all active ones. With any parameter: one page.
+/// Without parameters: all active ones. With any parameter: one page. With `status=finished`: what was on, by its end.
 #[utoipa::path(get, path = "/streams", tag = "streams", params(ListStreamsQuery),
     responses(
         (status = 200, description = "Streams; the next page is in `Link`", body = [StreamSummary<'static>],
@@ -141,23 +181,26 @@ pub(crate) async fn list_streams(
     if checked.hidden {
         onlooker.check_key()?;
     }
-    if checked.phases.is_empty() {
-        // Finished ones that are live, say: there are none, whatever the store holds.
-        return json(StatusCode::OK, &[(); 0]);
+    let Asked { of, limit, cursor, hidden } = checked;
+    match of {
+        Of::Nothing => json(StatusCode::OK, &[(); 0]),
+        Of::History => answer(&query, limit, &state.orchestrator.list_history(limit, cursor, hidden).await?),
+        Of::Records(phases) => {
+            let wanted = ListQuery { phases, limit, cursor, hidden };
+            answer(&query, limit, &state.orchestrator.list_streams(&wanted).await?)
+        }
     }
-    let page = state.orchestrator.list_streams(&checked).await?;
+}
+
+/// One page, and the way to the next.
+fn answer<'a, T>(query: &ListStreamsQuery, limit: usize, page: &'a Page<T>) -> Result<Response, Problem>
+where
+    StreamSummary<'a>: From<&'a T>,
+{
     let summaries: Vec<_> = page.items.iter().map(StreamSummary::from).collect();
     let mut response = json(StatusCode::OK, &summaries)?;
-    if let Some(next) = page.next {
-        let limit = checked.limit.to_string();
-        let members = [
-            ("limit", Some(limit.as_str())),
-            ("cursor", Some(next.0.as_str())),
-            ("status", query.status.as_deref()),
-            ("phase", query.phase.as_deref()),
-            ("visibility", query.visibility.as_deref()),
-        ];
-        let link = HeaderValue::try_from(next_link("/streams", &members)).map_err(|_| Problem::internal())?;
+    if let Some(next) = &page.next {
+        let link = HeaderValue::try_from(query.link(limit, next)).map_err(|_| Problem::internal())?;
         response.headers_mut().insert(LINK, link);
     }
     Ok(response)

@@ -6,7 +6,9 @@ use axum::body::Body;
 use axum::http::Request;
 use serde_json::{Value, json};
 
-use crate::app::{Setup, TestApp, request};
+use domain::Rules;
+
+use crate::app::{ADMIN, READER, Setup, TestApp, request};
 
 #[tokio::test]
 async fn create_takes_settings_and_shows_them() {
@@ -170,6 +172,101 @@ async fn lists_are_paged_and_filtered() {
     ] {
         assert_eq!(ids(&app.get(&format!("/streams?{query}")).await.json()), expected, "{query}");
     }
+}
+
+#[tokio::test]
+async fn finished_streams_are_history_and_outlive_their_records() {
+    let rules = Rules { retention: Duration::from_millis(50), ..Rules::default() };
+    let app = TestApp::with(Setup { rules, ..Setup::default() }).await;
+    app.post("/streams", json!({"name": "gold", "title": "First"})).await;
+    app.enter("gold", "ann").await;
+    app.enter("gold", "bob").await;
+    app.publish("gold", "ann").await;
+    let version = app.state_of("gold").await["version"].as_u64().unwrap();
+    app.delete("/streams/gold").await;
+    assert_eq!(app.get("/streams?status=finished&limit=1").await.json()[0]["version"], version + 1);
+    let gone = async {
+        while app.get("/streams/gold").await.status != 404 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), gone).await.expect("the record stays");
+    assert_eq!(app.get("/streams?phase=ended").await.text(), "[]");
+    let history = app.get("/streams?status=finished").await.json();
+    let session = history[0].as_object().unwrap();
+    let names: Vec<&str> = session.keys().map(String::as_str).collect();
+    assert_eq!(history.as_array().unwrap().len(), 1, "{history}");
+    for name in ["streamId", "participantCount", "startedAt", "status", "phase", "epoch", "version"] {
+        assert!(names.contains(&name), "what every item of a list has: {name} in {names:?}");
+    }
+    let told = ["streamId", "title", "status", "phase", "endReason"].map(|name| session[name].as_str().unwrap());
+    assert_eq!(told, ["gold", "First", "finished", "ended", "stopped"]);
+    let counts = ["generation", "peakParticipants", "totalJoins", "totalPublishers", "participantCount"];
+    assert_eq!(counts.map(|name| session[name].as_u64().unwrap()), [1, 2, 2, 1, 0]);
+    assert!(session["startedAt"].as_str().unwrap() < session["endedAt"].as_str().unwrap());
+    assert_eq!(app.get("/streams?status=finished&phase=ended").await.json(), history);
+}
+
+#[tokio::test]
+async fn history_is_paged_by_end() {
+    let app = TestApp::new().await;
+    for n in 0..5 {
+        app.create(&format!("s{n}")).await;
+    }
+    for n in [3, 0, 4, 1, 2] {
+        app.delete(&format!("/streams/s{n}")).await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let mut path = "/streams?limit=2&status=finished".to_owned();
+    let (mut ids, mut pages) = (Vec::new(), 0);
+    loop {
+        let page = app.get(&path).await;
+        pages += 1;
+        ids.extend(page.json().as_array().unwrap().iter().map(|s| s["streamId"].as_str().unwrap().to_owned()));
+        let link = page.header("link");
+        if link.is_empty() {
+            break;
+        }
+        assert!(link.starts_with("</streams?limit=2&cursor=") && link.contains("&status=finished>"), "{link}");
+        path = link[1..link.find('>').unwrap()].to_owned();
+    }
+    assert_eq!((ids, pages), (["s2", "s1", "s4", "s0", "s3"].map(str::to_owned).to_vec(), 3));
+    // A place in a list of streams is none in history.
+    let other = app.get("/streams?status=finished&cursor=0000019a0000000f.gold").await;
+    other.assert_problem(400, "invalid_request", "\"cursor\" must be one that a previous page returned");
+}
+
+#[tokio::test]
+async fn history_ends_where_the_setting_says() {
+    let rules = Rules { session: Duration::from_secs(2), ..Rules::default() };
+    let app = TestApp::with(Setup { rules, ..Setup::default() }).await;
+    app.create("gold").await;
+    app.delete("/streams/gold").await;
+    assert_eq!(app.get("/streams?status=finished").await.json().as_array().unwrap().len(), 1);
+    tokio::time::sleep(Duration::from_millis(2_050)).await;
+    assert_eq!(app.get("/streams?status=finished").await.text(), "[]");
+    assert_eq!(app.get("/streams?phase=ended").await.json()[0]["streamId"], "gold", "the record is another matter");
+}
+
+#[tokio::test]
+async fn what_was_not_public_is_in_nobodys_history_but_a_keys() {
+    let app = TestApp::with_keys().await;
+    for visibility in ["public", "unlisted", "private"] {
+        let body = json!({"name": visibility, "title": "T", "visibility": visibility});
+        assert_eq!(app.call("POST", "/streams", ADMIN, Some(body)).await.status, 201);
+        assert_eq!(app.call("DELETE", &format!("/streams/{visibility}"), ADMIN, None).await.status, 204);
+    }
+    let ids = |answer: crate::app::Answer| {
+        answer.json().as_array().unwrap().iter().map(|s| s["streamId"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(app.get("/streams?status=finished").await), ["public"]);
+    // Whoever may see more has to ask for it, as in every list.
+    assert_eq!(ids(app.call("GET", "/streams?status=finished", ADMIN, None).await), ["public"]);
+    let all = "/streams?status=finished&visibility=all";
+    for key in [ADMIN, READER] {
+        assert_eq!(ids(app.call("GET", all, key, None).await), ["private", "unlisted", "public"]);
+    }
+    app.get(all).await.assert_code(401, "unauthorized");
 }
 
 #[tokio::test]

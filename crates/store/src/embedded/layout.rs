@@ -16,7 +16,9 @@
 //!
 //! Times are milliseconds since 1970. `log` is the id of the [log](super::log) that holds the groups behind `group`.
 
-use domain::{Ban, EventId, Head, Identity, Participant, ParticipantSid, Role, StreamId, Timestamp, Tombstone};
+use domain::{
+    Ban, EventId, Head, Identity, Participant, ParticipantSid, Role, Session, StreamId, Timestamp, Tombstone,
+};
 use redb::{ReadableDatabase, ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
 use serde::de::DeserializeOwned;
 
@@ -244,6 +246,12 @@ pub(super) fn read(db: &impl ReadableDatabase) -> Result<Stored, Failed> {
     read_streams(&mut state, &tx.open_table(HEADS)?, &tx.open_table(PEOPLE)?)?;
     read_identities(&mut state, if_there(tx.open_table(GRANTS))?, if_there(tx.open_table(BANS))?)?;
     read_memories(&mut state, &tx.open_table(EVENTS)?, &tx.open_table(GONE)?, &tx.open_table(TOMBSTONES)?)?;
+    for entry in tx.open_table(SESSIONS)?.iter()? {
+        let (key, json) = entry?;
+        let (until, id, _) = key.value();
+        let session: Session = decode("session", id, json.value())?;
+        state.sessions.add(session, Timestamp::from_millis(until), Timestamp::from_millis(0));
+    }
     if let Some(memos) = if_there(tx.open_table(MEMOS))? {
         read_memos(&mut state, &memos)?;
     }

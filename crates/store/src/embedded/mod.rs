@@ -8,6 +8,7 @@ mod clock;
 mod commit;
 mod connection;
 mod errors;
+mod history;
 mod layout;
 mod lease;
 mod list;
@@ -27,13 +28,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::{Ban, Head, Identity, Participant, ParticipantSid, StreamId, Timestamp};
+use domain::{Ban, Head, Identity, Participant, ParticipantSid, Session, StreamId, Timestamp};
 use parking_lot::RwLock;
 use tokio::sync::mpsc;
 
 use crate::{
-    Commit, Committed, Concern, Cursor, Fence, ListQuery, Loaded, Memo, MemoSwap, MetaKey, NoticeEvent, Page,
-    Partition, PeoplePage, Store, StoreError, Totals, Watch,
+    Commit, Committed, Concern, Cursor, Fence, HistoryQuery, ListQuery, Loaded, Memo, MemoSwap, MetaKey, NoticeEvent,
+    Page, Partition, PeoplePage, Store, StoreError, Totals, Watch,
 };
 
 use clock::Clock;
@@ -150,6 +151,11 @@ impl Store for EmbeddedStore {
     async fn list(&self, query: &ListQuery) -> Result<Page<Head>, StoreError> {
         self.check_open("list")?;
         Ok(self.read_list(query))
+    }
+
+    async fn history(&self, query: &HistoryQuery) -> Result<Page<Session>, StoreError> {
+        self.check_open("history")?;
+        Ok(self.read_history(query))
     }
 
     async fn totals(&self) -> Result<Totals, StoreError> {

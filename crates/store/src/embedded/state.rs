@@ -13,6 +13,7 @@ use crate::people::People;
 use crate::{Committed, Fence, MemoSwap, MetaKey, PARTITIONS, Partition, Totals};
 
 use super::commit::Step;
+use super::history::Sessions;
 use super::lease::Lease;
 use super::memo::{MemoRequest, Memos};
 
@@ -40,6 +41,8 @@ pub(super) struct State {
     pub(super) meta: HashMap<MetaKey, String>,
     /// Small values that end by themselves.
     pub(super) memos: Memos,
+    /// What is over.
+    pub(super) sessions: Sessions,
     /// One per partition.
     pub(super) leases: [Lease; PARTITIONS as usize],
 }
@@ -160,6 +163,9 @@ impl State {
         }
         if let Some((stone, keep)) = decision.tombstone {
             self.remember_tombstone(&id, stone, now + keep);
+        }
+        if let Some((session, keep)) = decision.session {
+            self.sessions.add(session, now + keep, now);
         }
         if let Some(head) = decision.head {
             self.link(Record { head, due: decision.due, people, grants });

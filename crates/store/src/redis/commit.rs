@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{
-    Decision, Head, Identity, IdentityChange, Notice, ParticipantChange, Phase, Retention, StreamId, Timestamp,
-};
+use domain::{Decision, Head, Identity, IdentityChange, Notice, ParticipantChange, Phase, Retention, StreamId};
 use redis::{Cmd, Value, from_redis_value};
 use serde::Serialize;
 
@@ -13,7 +11,7 @@ use crate::{Belief, Checked, Commit, Committed, Cursor, Fence, Partition, StoreE
 
 use super::RedisStore;
 use super::errors::{failed, undecodable};
-use super::layout::{Member, index_name, session_member, sid_field};
+use super::layout::{Member, index_name, sid_field};
 use super::lease::millis;
 use super::script::call;
 
@@ -76,7 +74,8 @@ impl RedisStore {
 
     fn commit_keys(&self, id: &StreamId, partition: Partition, commit: &Commit<'_>) -> Vec<String> {
         let layout = &self.layout;
-        let session = commit.decision.session.as_ref().map(|(session, _)| session_member(session));
+        let session = commit.decision.session.as_ref().map(|(session, _)| session);
+        let is_hidden = session.is_some_and(|session| !session.visibility.is_public());
         // A key that is not used must still be of the slot.
         let head = layout.of_stream("head", id);
         let mut keys = vec![
@@ -90,8 +89,8 @@ impl RedisStore {
             layout.of_partition("places", partition),
             layout.of_partition("due", partition),
             layout.of_partition("totals", partition),
-            layout.of_partition("sessions", partition),
-            session.map_or(head, |member| layout.session(id, &member)),
+            layout.of_partition(if is_hidden { "history-hidden" } else { "history" }, partition),
+            session.map_or(head, |session| layout.session(id, &Cursor::of_session(session).0)),
         ];
         keys.extend(layout.indexes(partition));
         keys.extend([layout.of_stream("grants", id), layout.of_stream("bans", id)]);
@@ -183,8 +182,8 @@ fn add_memories(cmd: &mut Cmd, decision: &Decision) -> Result<(), StoreError> {
     };
     match &decision.session {
         Some((session, keep)) => {
-            let ended_at: Timestamp = session.ended_at;
-            cmd.arg(json(session)?).arg(millis(*keep)).arg(ended_at.as_millis()).arg(session_member(session))
+            let over = Cursor::from_end(session.ended_at - *keep).0;
+            cmd.arg(json(session)?).arg(millis(*keep)).arg(over).arg(Cursor::of_session(session).0)
         }
         None => cmd.arg(NONE).arg(NONE).arg(NONE).arg(NONE),
     };

@@ -16,7 +16,7 @@
 //! | `{<prefix>:NN}:totals` | hash | `streams`, `live`, `people` of active streams |
 //! | `{<prefix>:NN}:lease` | hash | `holder`, `until`, `number` |
 //! | `{<prefix>:NN}:session:<end>.<id>~<generation>` | string | session (JSON) |
-//! | `{<prefix>:NN}:sessions` | sorted set | sessions by end time |
+//! | `{<prefix>:NN}:history`, `…:history-hidden` | sorted set | `<end>.<id>~<generation>` of sessions, oldest first; apart those that were not public |
 //! | `{<prefix>:meta}:<name>` | string | deployment-wide value |
 //! | `{<prefix>:memos}:of:<key>` | string | memo |
 //! | `{<prefix>:memos}:age` | sorted set | keys of memos by the time they were written |
@@ -27,7 +27,7 @@
 //! no databases. `by` in a head is who wrote it, in a cluster alone: its client
 //! sends again what was cut off, and must not take its own step for another's.
 
-use domain::{EventId, Identity, Participant, ParticipantSid, Phase, Session, StreamId};
+use domain::{EventId, Identity, Participant, ParticipantSid, Phase, StreamId};
 
 use crate::{ErrorKind, MetaKey, Partition, StoreError};
 
@@ -135,11 +135,6 @@ impl Layout {
 /// What an index is called, in its key and in places.
 pub(super) fn index_name(phase: Phase, hidden: bool) -> String {
     format!("{}{}", phase.as_str(), if hidden { "-hidden" } else { "" })
-}
-
-/// The member of `sessions` for a history row.
-pub(super) fn session_member(session: &Session) -> String {
-    format!("{:016x}.{}~{}", session.ended_at.as_millis(), session.stream_id, session.generation)
 }
 
 /// A connection in the order of people.

@@ -11,7 +11,7 @@ use super::script::call;
 
 const OPERATION: &str = "list";
 /// Read from every index beyond its share of a page, so that one round trip is nearly always enough.
-const SPARE: usize = 10;
+pub(super) const SPARE: usize = 10;
 
 impl RedisStore {
     pub(super) async fn read_list(&self, query: &ListQuery) -> Result<Page<Head>, StoreError> {
@@ -83,7 +83,7 @@ impl RedisStore {
             let hidden = listed.iter().filter(|_| query.hidden).map(|phase| self.layout.index(partition, *phase, true));
             let keys: Vec<String> = shown.chain(hidden).collect();
             let mut cmd = call(&self.scripts.index, &keys);
-            cmd.arg(&bound).arg(of_each);
+            cmd.arg(&bound).arg(of_each).arg("-");
             (partition, cmd)
         };
         let commands = Partition::all().map(read).collect();
@@ -109,7 +109,7 @@ impl RedisStore {
 }
 
 /// Merges slices, newest first, as far down as all of them reach. Whether they are all there is.
-fn merge(slices: Vec<Vec<String>>, of_each: usize) -> (Vec<Cursor>, bool) {
+pub(super) fn merge(slices: Vec<Vec<String>>, of_each: usize) -> (Vec<Cursor>, bool) {
     // Below the last entry of a slice that was cut off, entries of that index may be missing.
     let cut = slices.iter().filter(|slice| slice.len() >= of_each).filter_map(|slice| slice.last()).max().cloned();
     let mut places: Vec<Cursor> = slices.into_iter().flatten().map(Cursor).collect();

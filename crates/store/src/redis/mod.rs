@@ -10,6 +10,7 @@ mod clock;
 mod commit;
 mod connection;
 mod errors;
+mod history;
 mod inspect;
 mod layout;
 mod lease;
@@ -28,14 +29,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::{Ban, Head, Identity, Participant, ParticipantSid, StreamId, Timestamp};
+use domain::{Ban, Head, Identity, Participant, ParticipantSid, Session, StreamId, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::{
-    Belief, Beliefs, Checked, Commit, Committed, Concern, Cursor, Fence, ListQuery, Loaded, Memo, MemoSwap, MetaKey,
-    NoticeEvent, Page, Partition, PeoplePage, Store, StoreError, Totals, Watch,
+    Belief, Beliefs, Checked, Commit, Committed, Concern, Cursor, Fence, HistoryQuery, ListQuery, Loaded, Memo,
+    MemoSwap, MetaKey, NoticeEvent, Page, Partition, PeoplePage, Store, StoreError, Totals, Watch,
 };
 
 pub use inspect::RedisFacts;
@@ -250,6 +251,11 @@ impl Store for RedisStore {
     async fn list(&self, query: &ListQuery) -> Result<Page<Head>, StoreError> {
         self.check_open("list")?;
         self.read_list(query).await
+    }
+
+    async fn history(&self, query: &HistoryQuery) -> Result<Page<Session>, StoreError> {
+        self.check_open("history")?;
+        self.read_history(query).await
     }
 
     async fn totals(&self) -> Result<Totals, StoreError> {

@@ -1,11 +1,11 @@
 -- One atomic step of a stream. All keys share one hash tag.
 -- KEYS 1 head, 2 people, 3 order, 4 gone, 5 tombstone, 6 event, 7 lease, 8 places, 9 due, 10 totals,
---      11 sessions, 12 session, 13 to 20 the indexes, 21 grants, 22 bans
+--      11 history, 12 session, 13 to 20 the indexes, 21 grants, 22 bans
 -- ARGV (an empty one means: none)
 --      1 stream id, 2 fencing number, 3 milliseconds to remember the event, 4 expected revision,
 --      5 new revision (none: remove the record), 6 head, 7 place, 8 due time, 9 time at which the record expires,
 --      10 milliseconds to remember who went, 11 tombstone, 12 its milliseconds,
---      13 session, 14 its milliseconds, 15 its end time, 16 its index member,
+--      13 session, 14 its milliseconds, 15 place before which all are over, 16 its own place,
 --      17 command that publishes, 18 channel of the stream, 19 its notice, 20 channel of the lobby, 21 its notice,
 --      22 who does this (one who is cut off does it again),
 --      23 place that the step was decided on without a load (none: after one), and what was believed with it:
@@ -117,8 +117,10 @@ if ARGV[3] ~= '' then redis.call('SET', KEYS[6], '1', 'PX', ARGV[3]) end
 if ARGV[11] ~= '' then redis.call('SET', KEYS[5], ARGV[11], 'PX', ARGV[12]) end
 if ARGV[13] ~= '' then
   redis.call('SET', KEYS[12], ARGV[13], 'PX', ARGV[14])
-  redis.call('ZREMRANGEBYSCORE', KEYS[11], '-inf', text(now - tonumber(ARGV[14])))
-  redis.call('ZADD', KEYS[11], ARGV[15], ARGV[16])
+  redis.call('ZREMRANGEBYLEX', KEYS[11], '-', '(' .. ARGV[15])
+  redis.call('ZADD', KEYS[11], 0, ARGV[16])
+  -- The latest one may be the last for long.
+  redis.call('PEXPIRE', KEYS[11], ARGV[14])
 end
 if ARGV[19] ~= '' then
   -- Where a slot is being moved its new node may not publish yet. Nobody hears there yet either, and whoever

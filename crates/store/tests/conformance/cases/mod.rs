@@ -10,3 +10,4 @@ pub(crate) mod memos;
 pub(crate) mod metas;
 pub(crate) mod notices;
 pub(crate) mod restarts;
+pub(crate) mod sessions;
