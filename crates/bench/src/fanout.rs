@@ -11,8 +11,8 @@ use testkit::{Livestream, Nginx, free_tcp_port, free_udp_port};
 
 use crate::document;
 
-/// Bytes of a message to nchan and to the floor.
-const MESSAGE: usize = 130;
+/// Bytes of a message to nchan and to the floor: nchan's event is then as long as ours, a whole state.
+const MESSAGE: usize = 286;
 const RATE: f64 = 5.0;
 /// For those who never read: enough to fill whatever would be kept for them.
 const STALLED: SseLoad =
