@@ -98,8 +98,22 @@ pub enum CredentialError {
 impl Credential {
     /// What it says about a stream, for `identity` if it is about somebody.
     ///
-    /// Fails with `Forbidden` when it belongs to another stream, generation or identity.
+    /// Fails with `Forbidden` when it belongs to another stream, generation or identity. Of a private stream that it
+    /// does not open it is not even told that it is there: `NotFound`.
     pub(crate) fn authority(&self, head: &Head, identity: Option<&Identity>) -> Result<Authority, UseCaseError> {
+        match self.compare(head, identity) {
+            Err(_) if !self.opens(head) => Err(UseCaseError::NotFound),
+            result => result,
+        }
+    }
+
+    /// Whether whoever brings it may look at the stream.
+    fn opens(&self, head: &Head) -> bool {
+        let visibility = head.settings.visibility;
+        visibility != Visibility::Private || self.compare(head, None).is_ok_and(|it| it.may_see(visibility))
+    }
+
+    fn compare(&self, head: &Head, identity: Option<&Identity>) -> Result<Authority, UseCaseError> {
         let check = |fits: bool, authority, otherwise| fits.then_some(authority).ok_or(otherwise);
         let found = match self {
             Self::Anybody => Ok(Authority::Anybody),
@@ -144,7 +158,7 @@ impl Orchestrator {
 
     /// Checks that a caller may look at a stream of this visibility. The store is asked only where it matters.
     ///
-    /// Fails with `Private`, `Forbidden`, `NotFound` or `Store`.
+    /// Fails with `NotFound` where the stream is not to be told from one that is not there, with `Banned` or `Store`.
     pub async fn check_sight(
         &self,
         id: &StreamId,
@@ -154,7 +168,7 @@ impl Orchestrator {
         match credential {
             _ if visibility != Visibility::Private => Ok(()),
             Credential::Anybody | Credential::Admin | Credential::Reader => Ok(()),
-            Credential::Nothing => Err(UseCaseError::Private),
+            Credential::Nothing => Err(UseCaseError::NotFound),
             Credential::JoinToken(proof) => self.check_guest(id, proof, credential).await,
             _ => self.check_head(&self.get_stream(id).await?, credential),
         }
@@ -162,11 +176,7 @@ impl Orchestrator {
 
     /// The same for a stream that is loaded already.
     pub(crate) fn check_head(&self, head: &Head, credential: &Credential) -> Result<(), UseCaseError> {
-        if head.settings.visibility != Visibility::Private {
-            return Ok(());
-        }
-        let sees = credential.authority(head, None)?.may_see(head.settings.visibility);
-        sees.then_some(()).ok_or(UseCaseError::Private)
+        credential.opens(head).then_some(()).ok_or(UseCaseError::NotFound)
     }
 
     /// Whoever was let in may look, unless banned since.
@@ -174,10 +184,8 @@ impl Orchestrator {
         let concern = Concern { identity: Some(&proof.identity), ..Concern::default() };
         let loaded = self.inner.store.load(id, concern).await?;
         let head = loaded.head.filter(|head| head.phase != Phase::Reserved).ok_or(UseCaseError::NotFound)?;
-        if loaded.ban.is_some_and(|ban| ban.holds(self.now())) {
-            return Err(UseCaseError::Banned);
-        }
-        self.check_head(&head, credential)
+        self.check_head(&head, credential)?;
+        if loaded.ban.is_some_and(|ban| ban.holds(self.now())) { Err(UseCaseError::Banned) } else { Ok(()) }
     }
 
     /// Checks that a caller may end, change and moderate a stream; `otherwise` says what that needs.

@@ -7,7 +7,7 @@ use store::StoreError;
 /// A use-case's refusal or failure. Nothing is half-done after any of them.
 #[derive(Debug, thiserror::Error)]
 pub enum UseCaseError {
-    /// There is no such stream.
+    /// There is no such stream, or it is private and the caller has nothing that opens it.
     #[error("there is no such stream")]
     NotFound,
     /// The stream has ended.
@@ -25,9 +25,6 @@ pub enum UseCaseError {
     /// The settings tag given is not the current one.
     #[error("the settings were changed meanwhile")]
     ChangedMeanwhile,
-    /// The stream is private, and the caller has shown nothing.
-    #[error("this stream is private: it needs a key or an invite")]
-    Private,
     /// What the caller has shown does not allow it.
     #[error("{0}")]
     Forbidden(&'static str),
@@ -78,11 +75,11 @@ impl UseCaseError {
 impl From<JoinRefusal> for UseCaseError {
     fn from(refusal: JoinRefusal) -> Self {
         match refusal {
-            JoinRefusal::NotFound => Self::NotFound,
+            // A private stream is not to be told from one that is not there.
+            JoinRefusal::NotFound | JoinRefusal::Private => Self::NotFound,
             JoinRefusal::Finished => Self::Finished,
             JoinRefusal::Full => Self::Full,
             JoinRefusal::Duplicate => Self::DuplicateIdentity,
-            JoinRefusal::Private => Self::Private,
             JoinRefusal::Banned => Self::Banned,
             JoinRefusal::RoleNotAllowed => Self::RoleNotAllowed,
             JoinRefusal::Held => Self::Held,

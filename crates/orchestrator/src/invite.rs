@@ -48,7 +48,7 @@ impl Orchestrator {
     /// Signs a ticket with which the caller can open an event stream of this stream within a minute,
     /// without sending a header.
     ///
-    /// Fails with `NotFound`, `Private`, `Forbidden`, `Banned` or `Store`.
+    /// Fails with `NotFound`, `Banned` or `Store`.
     pub async fn issue_ticket(&self, id: &StreamId, credential: &Credential) -> Result<Issued, UseCaseError> {
         let head = self.get_stream(id).await?;
         self.check_sight(id, head.settings.visibility, credential).await?;

@@ -1,6 +1,6 @@
 //! Joining a stream: a token.
 
-use domain::{Head, Identity, JoinRequest, OnDuplicate, Place, Role, RoomName, StreamId, Timestamp, grant, join};
+use domain::{Head, Identity, JoinRequest, OnDuplicate, Phase, Place, Role, RoomName, StreamId, Timestamp, grant, join};
 use rooms::TokenRequest;
 use store::{Concern, Loaded};
 
@@ -43,7 +43,7 @@ impl Orchestrator {
     /// Signs a token for an active stream. Where callers are told apart, a publishing role is written down
     /// before the token is given out.
     ///
-    /// Fails with `NotFound`, `Finished`, `Full`, `DuplicateIdentity`, `Held`, `Banned`, `Private`,
+    /// Fails with `NotFound`, `Finished`, `Full`, `DuplicateIdentity`, `Held`, `Banned`,
     /// `RoleNotAllowed`, `Forbidden`, `TooManyGrants` or `Store`.
     pub async fn join_stream(&self, id: &StreamId, request: JoinStream) -> Result<Joined, UseCaseError> {
         let (head, role) = self.admit(id, &request).await?;
@@ -69,7 +69,8 @@ impl Orchestrator {
         let scope = Scope { concern: Concern { identity: Some(identity), ..Concern::default() }, ..Scope::default() };
         let updated = self
             .update(id, scope, |loaded, now| {
-                let head = loaded.head.as_ref().ok_or(UseCaseError::NotFound)?;
+                let head = loaded.head.as_ref().filter(|head| head.phase != Phase::Reserved);
+                let head = head.ok_or(UseCaseError::NotFound)?;
                 let asked = JoinRequest {
                     identity: identity.clone(),
                     role: request.role,

@@ -48,13 +48,7 @@ impl FromRequestParts<AppState> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
-        let Auth::Keys(keys) = &state.config.auth else { return Ok(Self(Credential::Anybody)) };
-        let Some(bearer) = bearer(&parts.headers)? else { return Ok(Self(Credential::Nothing)) };
-        match keys.find(bearer, state.orchestrator.now()).map(|key| key.scope) {
-            Some(Scope::Admin) => Ok(Self(Credential::Admin)),
-            Some(Scope::Read) => Ok(Self(Credential::Reader)),
-            None => Ok(Self(state.orchestrator.read_credential(bearer)?)),
-        }
+        Self::of(state, &parts.headers)
     }
 }
 
@@ -111,6 +105,26 @@ impl FromRequestParts<AppState> for Open {
 }
 
 impl Caller {
+    /// Reads what a request brings; a bearer that nobody knows, or that has ended, is refused.
+    pub(crate) fn of(state: &AppState, headers: &HeaderMap) -> Result<Self, Problem> {
+        let Auth::Keys(keys) = &state.config.auth else { return Ok(Self(Credential::Anybody)) };
+        let Some(bearer) = bearer(headers)? else { return Ok(Self(Credential::Nothing)) };
+        match keys.find(bearer, state.orchestrator.now()).map(|key| key.scope) {
+            Some(Scope::Admin) => Ok(Self(Credential::Admin)),
+            Some(Scope::Read) => Ok(Self(Credential::Reader)),
+            None => Ok(Self(state.orchestrator.read_credential(bearer)?)),
+        }
+    }
+
+    /// What an API key allows now: its scope may have been changed since its last request.
+    pub(crate) fn scope(&self) -> Option<Scope> {
+        match self.0 {
+            Credential::Admin => Some(Scope::Admin),
+            Credential::Reader => Some(Scope::Read),
+            _ => None,
+        }
+    }
+
     /// What was brought.
     pub(crate) fn into_credential(self) -> Credential {
         self.0
@@ -192,7 +206,20 @@ impl Onlooker {
         self.0.as_ref().map_err(Clone::clone)?.check_key()
     }
 
-    /// Checks that the caller may look at a stream of this visibility.
+    /// There is no such stream. Whoever brings what nobody knows hears of that instead, as for a private stream.
+    pub(crate) fn not_found(&self) -> Problem {
+        self.0.as_ref().err().cloned().unwrap_or_else(Problem::stream_not_found)
+    }
+
+    /// A stream that was looked for.
+    pub(crate) fn found<T>(&self, result: Result<T, UseCaseError>) -> Result<T, Problem> {
+        result.map_err(|error| match error {
+            UseCaseError::NotFound => self.not_found(),
+            error => error.into(),
+        })
+    }
+
+    /// Checks that the caller may look at a stream of this visibility. Refused as [`not_found`](Self::not_found).
     pub(crate) async fn check_sight(
         &self,
         state: &AppState,

@@ -119,7 +119,7 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for GuardFuture<F>
                 let mut standing = standing.take();
                 // Whoever only fails is told so, and the failures cost no more than this.
                 let failed = response.status() == StatusCode::UNAUTHORIZED
-                    || *guesses && response.status() == StatusCode::FORBIDDEN;
+                    || *guesses && [StatusCode::FORBIDDEN, StatusCode::NOT_FOUND].contains(&response.status());
                 if failed
                     && let Some(limits) = &state.limits
                     && let Err((problem, failed)) = limits.fail(*who)

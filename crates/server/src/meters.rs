@@ -19,6 +19,10 @@ const UNMATCHED: &str = "unmatched";
 /// Seconds; from a token out of memory to a create that waits for LiveKit.
 const BUCKETS: [f64; 14] =
     [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
+/// Seconds; from a removal by webhook to what a sweep of a large deployment finds.
+const LONG_BUCKETS: [f64; 14] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 300.0];
+/// What may take as long as the sweep lets it.
+const LONG: [&str; 2] = ["livestream_ban_ejection_seconds", "livestream_convergence_seconds"];
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "DELETE", "PATCH", "PUT", "OPTIONS", "other"];
 
 /// Installs the process's metrics recorder and returns what renders it.
@@ -29,12 +33,15 @@ pub fn install_metrics() -> PrometheusHandle {
 }
 
 fn install_recorder() -> PrometheusHandle {
-    let builder = PrometheusBuilder::new();
-    let builder = match builder.set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS) {
-        Ok(builder) => builder,
-        // Only an empty list of buckets is refused; this one is not empty.
-        Err(_) => PrometheusBuilder::new(),
-    };
+    let long = LONG.map(|name| (Matcher::Full(name.to_owned()), LONG_BUCKETS));
+    let buckets = long.into_iter().chain([(Matcher::Suffix("_seconds".to_owned()), BUCKETS)]);
+    // Only an empty list of buckets is refused; these are not empty.
+    let builder = buckets
+        .into_iter()
+        .try_fold(PrometheusBuilder::new(), |builder, (matcher, buckets)| {
+            builder.set_buckets_for_metric(matcher, &buckets)
+        })
+        .unwrap_or_default();
     let recorder = builder.build_recorder();
     let handle = recorder.handle();
     if metrics::set_global_recorder(recorder).is_err() {
@@ -64,6 +71,14 @@ fn describe() {
     describe_counter!("livestream_webhooks_total", "Webhooks by event and verdict");
     describe_gauge!("livestream_webhooks_waiting", "Webhooks that are being applied or wait for those before them");
     describe_counter!("livestream_webhooks_refused_total", "Webhooks refused because too many waited, by limit");
+    describe_histogram!(
+        "livestream_ban_ejection_seconds",
+        "From the ban, or from when LiveKit let a banned person in if that was later, to their removal"
+    );
+    describe_histogram!(
+        "livestream_convergence_seconds",
+        "From when LiveKit says it happened to when a sweep found it, by kind"
+    );
 }
 
 /// Handles that are registered once and then only added to.

@@ -298,9 +298,6 @@ impl From<UseCaseError> for Problem {
             UseCaseError::NotFound => Self::stream_not_found(),
             UseCaseError::Finished => conflict("stream_finished", "Stream finished"),
             UseCaseError::Full => refused("stream_full", "Stream full"),
-            UseCaseError::Private => {
-                Details::new(StatusCode::UNAUTHORIZED, "private_stream", "Private stream", error.to_string()).into()
-            }
             UseCaseError::Forbidden(why) => Self::forbidden(*why),
             UseCaseError::RoleNotAllowed => Self::forbidden(error.to_string()),
             UseCaseError::Banned => refused("banned", "Banned"),

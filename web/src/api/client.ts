@@ -170,10 +170,10 @@ function isThere(secret: string | null): secret is string {
   return secret !== null;
 }
 
-/** The bearer is not known here, or for another stream. */
+/** The bearer is not known here, or for another stream: a private one is not to be told from none then. */
 function isOfAnother(error: unknown): boolean {
   if (!(error instanceof ApiError)) return false;
-  return error.kind === 'unauthorized' || (error.kind === 'forbidden' && error.code === 'forbidden');
+  return error.kind === 'unauthorized' || ['forbidden', 'stream_not_found'].includes(error.code);
 }
 
 /** The address in `<address>; rel="next"`, which must be one of this server's. */

@@ -1077,7 +1077,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description There is no such stream, or nobody of that userId in it */
+        /** @description There is no such stream, or a private one that the caller may not see, or nobody of that userId in it */
         NotFound: {
             headers: {
                 [name: string]: unknown;
@@ -1113,7 +1113,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description No credentials, or none that are known (`unauthorized`), or the stream is private (`private_stream`); with `WWW-Authenticate` */
+        /** @description No credentials, or none that are known; with `WWW-Authenticate` */
         Unauthorized: {
             headers: {
                 [name: string]: unknown;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::attacks::{Attack, check_names};
 use testkit::{Livestream, free_tcp_port, free_udp_port};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,6 +12,9 @@ use tokio::time::timeout;
 use crate::world::{BINARY, instance};
 
 const IDLE: usize = 10_000;
+const API_KEY: &str = "an-api-key-nobody-may-read";
+/// Its SHA-256.
+const API_KEY_HASH: &str = "aff78903dd4ca479abbdd6dff2cbb172632a9be0e648f9eb54efa5febd6f24f3";
 
 async fn started(one: Livestream) -> Livestream {
     one.with("MEDIA_PORT", free_tcp_port()).with("MEDIA_UDP_PORT", free_udp_port()).started().await
@@ -102,7 +105,75 @@ async fn hostile_logs() {
     attack.check("livestream: attacks::hostile_logs");
 }
 
+/// One request, whose body is `body`; its answer's.
+async fn ask(one: &Livestream, line: &str, bearer: &str, body: &Value) -> Value {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let head = format!(
+        "{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {bearer}\r\n\
+         Content-Type: application/json\r\nIdempotency-Key: a-key-nobody-may-read-{}\r\nContent-Length: {}\r\n\r\n{body}",
+        line.len(),
+        body.len()
+    );
+    let answer = String::from_utf8(raw(one, head.as_bytes()).await).unwrap();
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    serde_json::from_str(body).unwrap_or_default()
+}
+
+/// What is logged at its most talkative, in both forms, of everything that lets somebody in.
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_in_logs() {
+    let mut tried = 0;
+    for format in ["text", "json"] {
+        let one = Livestream::new(BINARY)
+            .with("LOG_LEVEL", "debug,server=trace,orchestrator=trace,rooms=trace,store=trace,hub=trace")
+            .with("LOG_FORMAT", format)
+            .with("API_KEYS", format!("boss:admin:{API_KEY_HASH}"));
+        let one = started(one).await;
+        let text = |answer: &Value, name: &str| answer[name].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
+        let made = ask(&one, "POST /streams", API_KEY, &json!({"name": "gold", "visibility": "private"})).await;
+        let host = text(&made, "hostKey");
+        let invite = text(&ask(&one, "POST /streams/gold/invites", &host, &json!({})).await, "token");
+        let ticket = text(&ask(&one, "POST /streams/gold/tickets", &host, &Value::Null).await, "ticket");
+        let token = text(&ask(&one, "POST /streams/gold/join", &invite, &json!({"userId": "ann"})).await, "token");
+        let passes = [API_KEY.to_owned(), API_KEY_HASH.to_owned(), host, invite, ticket, token];
+        for pass in &passes {
+            // Rightly and wrongly, as bearer and where it does not belong.
+            for line in ["GET /streams/gold", "GET /keys", "POST /streams/gold/join", "PATCH /streams/gold", "POST /webhook"] {
+                ask(&one, line, pass, &json!({"userId": "ann"})).await;
+                ask(&one, line, &format!("{pass}x"), &json!({"userId": "ann"})).await;
+                tried += 2;
+            }
+            for path in ["/sse/gold/updates?ticket=", "/streams/gold?key=", "/streams/", "/rtc/validate?access_token="] {
+                ask(&one, &format!("GET {path}{pass}"), "x", &Value::Null).await;
+                tried += 1;
+            }
+        }
+        let log = one.log();
+        assert!(log.lines().count() > tried / 2, "hardly anything was logged");
+        let metrics = ask_text(&one, "/metrics").await;
+        assert!(metrics.contains("livestream_http_requests_total"), "{metrics}");
+        for pass in passes.iter().map(String::as_str).chain(["a-key-nobody-may-read"]) {
+            assert!(!log.contains(pass), "the log has {}…", &pass[..8]);
+            assert!(!metrics.contains(pass), "the metrics have {}…", &pass[..8]);
+        }
+    }
+    let attack = Attack {
+        what: "API keys, host keys, invites, tickets, tokens and idempotency keys, used rightly, wrongly and in paths and queries, then \
+               looked for in the log at its most talkative, in both forms",
+        tried,
+        outcome: "none is in the log or in the metrics",
+    };
+    attack.check("livestream: attacks::secrets_in_logs");
+}
+
+/// The text at `path`, for the API key.
+async fn ask_text(one: &Livestream, path: &str) -> String {
+    let head =
+        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {API_KEY}\r\n\r\n");
+    String::from_utf8(raw(one, head.as_bytes()).await).unwrap()
+}
+
 #[test]
 fn the_document_tells_of_these_attacks_alone() {
-    check_names("livestream: attacks::", &["idle_connections", "hostile_logs"]);
+    check_names("livestream: attacks::", &["idle_connections", "hostile_logs", "secrets_in_logs"]);
 }

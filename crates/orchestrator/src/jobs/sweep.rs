@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Drift, Head, Phase, RoomName, RoomSnapshot, StreamId, SweepMemory};
+use domain::{Drift, Head, Phase, RoomName, RoomSnapshot, StreamId, SweepMemory, Timestamp};
 use store::{Cursor, Fence, ListQuery, Partition};
 use tokio::time::Instant;
 
@@ -140,25 +140,27 @@ struct Plan {
     full: bool,
     round: u64,
     pace: Duration,
+    now: Timestamp,
 }
 
 impl Plan {
     fn new(orchestrator: &Orchestrator, heads: &[Head], rooms: &HashMap<&RoomName, &RoomSnapshot>, round: u64) -> Self {
-        let busy = heads.iter().filter(|head| is_busy(head, rooms.get(&head.room.name).copied())).count();
+        let now = orchestrator.now();
+        let busy = heads.iter().filter(|head| is_busy(head, rooms.get(&head.room.name).copied(), now)).count();
         let jobs = &orchestrator.inner.jobs;
         let full = busy <= jobs.sweep_full_rooms;
         let pace = if full { Duration::ZERO } else { Duration::from_secs(1) / jobs.sweep_calls_per_second.max(1) };
-        Self { busy, full, round, pace }
+        Self { busy, full, round, pace, now }
     }
 
     fn lists(&self, head: &Head, room: &RoomSnapshot) -> bool {
-        if !is_busy(head, Some(room)) {
+        if !is_busy(head, Some(room), self.now) {
             return false;
         }
         // LiveKit's count is late, but a difference is worth a look.
         let differs = head.keepers != room.num_participants || head.room.sid.as_ref() != Some(&room.sid);
         let turn = head.started_at.as_millis().rem_euclid(ROTATION.cast_signed()).cast_unsigned();
-        self.full || differs || turn == self.round % ROTATION
+        self.full || differs || head.may_have_bans(self.now) || turn == self.round % ROTATION
     }
 
     /// The state equals LiveKit's this long after the first sweep that finds a difference.
@@ -172,8 +174,12 @@ impl Plan {
     }
 }
 
-fn is_busy(head: &Head, room: Option<&RoomSnapshot>) -> bool {
-    head.keepers > 0 || head.people > 0 || room.is_some_and(|room| room.num_participants > 0)
+/// Somebody may be there. Where somebody is banned LiveKit's count is not believed: it is up to five seconds late, and
+/// for so long nobody would look who has come into an empty room.
+fn is_busy(head: &Head, room: Option<&RoomSnapshot>, now: Timestamp) -> bool {
+    head.keepers > 0
+        || head.people > 0
+        || room.is_some_and(|room| room.num_participants > 0 || head.may_have_bans(now))
 }
 
 async fn compare(

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{EndReason, Phase, RoomName, Rules, Settings};
+use orchestrator::BanRequest;
 use rooms::Rooms;
 use rooms::simulated::Call;
 use store::{EmbeddedStore, Store};
@@ -22,6 +23,31 @@ async fn without_webhooks_the_sweep_finds_who_comes_publishes_and_goes() {
     bed.until("gold", "live", |head| head.phase == Phase::Live).await;
     bed.livekit.unpublish(&room, &person("ann"), &track, bed.now());
     bed.until("gold", "reconnecting", |head| head.phase == Phase::Reconnecting).await;
+}
+
+#[tokio::test]
+async fn the_sweep_finds_banned_people_before_livekit_counts_them() {
+    let bed = Bed::with(sweeping()).await;
+    let room = RoomName::from("gold");
+    bed.open("gold").await;
+    bed.open("silver").await;
+    // From here on LiveKit says that nobody is in either room.
+    bed.livekit.freeze_counts(true);
+    let until = bed.now() + Duration::from_secs(60);
+    let request = BanRequest { identity: person("mallory"), until, reason: None };
+    bed.orchestrator.ban(&stream("gold"), &request).await.unwrap();
+    bed.enter("gold", "mallory");
+    bed.enter("silver", "ann");
+    let gone = async {
+        while bed.livekit.get_participant(&room, &person("mallory")).await.unwrap().is_some() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), gone).await.expect("mallory is still there");
+    // Where nobody is banned the count saves a call for each empty room.
+    assert!(bed.people("silver").await.is_empty());
+    bed.livekit.freeze_counts(false);
+    bed.until("silver", "ann to be found", |head| head.people == 1).await;
 }
 
 #[tokio::test]

@@ -80,6 +80,8 @@ pub(super) struct Controls {
     creates: Option<Held>,
     /// Listings show this instead of what is.
     frozen: Option<Listings>,
+    /// ListRooms shows these counts of people instead of what is.
+    counts: Option<BTreeMap<RoomName, u32>>,
     /// Rooms whose ListParticipants fails.
     broken_rooms: BTreeSet<RoomName>,
     /// Rooms left out of the next so many listings.
@@ -139,6 +141,14 @@ impl SimulatedLiveKit {
             let participants = names.into_iter().map(|name| (name.clone(), inner.world.participants(&name))).collect();
             Listings { rooms: inner.world.rooms(), participants }
         });
+    }
+
+    /// ListRooms goes on telling as many people as there are now, whatever changes: LiveKit's count of a room is up to
+    /// five seconds late. Everything else is told as it is.
+    pub fn freeze_counts(&self, frozen: bool) {
+        let inner = &mut *self.inner.lock();
+        let counts = inner.world.rooms().into_iter().map(|room| (room.name, room.num_participants));
+        inner.controls.counts = frozen.then(|| counts.collect());
     }
 
     /// The next `listings` ListRooms that would show `room` leave it out.
@@ -219,6 +229,11 @@ impl Inner {
             Some(frozen) => frozen.rooms.clone(),
             None => self.world.rooms(),
         };
+        if let Some(counts) = &self.controls.counts {
+            for room in &mut rooms {
+                room.num_participants = counts.get(&room.name).copied().unwrap_or(0);
+            }
+        }
         rooms.retain(|room| wanted(&room.name) && !is_missed(&mut self.controls.missed_rooms, &room.name));
         rooms
     }

@@ -111,6 +111,20 @@ async fn listings_lag_as_ordered() {
 }
 
 #[tokio::test]
+async fn counts_lag_as_ordered() {
+    let (server, room, ada) = server();
+    server.join(&room, &ada, at(1)).unwrap();
+    server.freeze_counts(true);
+    server.leave(&room, &ada, at(2));
+    server.join(&room, &Identity::parse("bob").unwrap(), at(3)).unwrap();
+    server.join(&room, &ada, at(4)).unwrap();
+    assert_eq!(server.list_rooms().await.unwrap()[0].num_participants, 1);
+    assert_eq!(server.list_participants(&room).await.unwrap().len(), 2);
+    server.freeze_counts(false);
+    assert_eq!(server.list_rooms().await.unwrap()[0].num_participants, 2);
+}
+
+#[tokio::test]
 async fn a_restart_forgets_and_a_new_life_has_a_new_sid() {
     let (server, room, ada) = server();
     let before = server.join(&room, &ada, at(1)).unwrap();

@@ -22,6 +22,7 @@ use store::{Memo, MemoSwap};
 use tower::Service;
 use tracing::Instrument;
 
+use crate::access::Caller;
 use crate::body;
 use crate::client;
 use crate::limits::Who;
@@ -102,8 +103,11 @@ fn secrets(state: &AppState, request: &Request) -> Result<Secrets, Problem> {
     let key = keys.next().filter(|_| keys.next().is_none()).and_then(key_text);
     let key = key.ok_or_else(|| Problem::invalid(KEY_FORM))?;
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    // Who may not ask any more is told nothing again: a key that was taken back, an invite that has ended.
+    let scope = Caller::of(state, request.headers())?.scope();
     let caller = match request.headers().get(AUTHORIZATION) {
-        Some(value) => value.as_bytes().to_vec(),
+        // A key whose scope was changed is another caller.
+        Some(value) => [value.as_bytes(), format!(" {scope:?}").as_bytes()].concat(),
         None => format!("{:?}", Who::of(client::address(&state.config, request.into()))).into_bytes(),
     };
     Ok(Secrets::new(&caller, route, key))

@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi, ToResponse};
+use utoipa::{IntoResponses, Modify, OpenApi, ToResponse};
 
 use crate::api::{LobbySnapshot, RemovedStream};
 use crate::problem::ProblemDocument;
@@ -80,7 +80,7 @@ problem_response! {
 }
 problem_response! {
     /// 401
-    Unauthorized, "No credentials, or none that are known (`unauthorized`), or the stream is private (`private_stream`); with `WWW-Authenticate`"
+    Unauthorized, "No credentials, or none that are known; with `WWW-Authenticate`"
 }
 problem_response! {
     /// 403
@@ -88,7 +88,7 @@ problem_response! {
 }
 problem_response! {
     /// 404
-    NotFound, "There is no such stream, or nobody of that userId in it"
+    NotFound, "There is no such stream, or a private one that the caller may not see, or nobody of that userId in it"
 }
 problem_response! {
     /// 409
@@ -118,6 +118,30 @@ problem_response! {
 problem_response! {
     /// Whatever else
     Other, "Problems that every address shares"
+}
+
+/// What a request about one stream may be refused with.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only its description is used")]
+pub(crate) enum AboutStream {
+    #[response(status = 401)]
+    Unauthorized(#[ref_response] Unauthorized),
+    #[response(status = 403)]
+    Forbidden(#[ref_response] Forbidden),
+    #[response(status = 404)]
+    NotFound(#[ref_response] NotFound),
+    #[response(status = 503)]
+    Unavailable(#[ref_response] Unavailable),
+}
+
+/// What a request with a body may be refused with beside.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only its description is used")]
+pub(crate) enum WithBody {
+    #[response(status = 400)]
+    Invalid(#[ref_response] Invalid),
+    #[response(status = 413)]
+    TooLarge(#[ref_response] TooLarge),
 }
 
 /// The whole document: the paths of the route list, and what makes them a reference.

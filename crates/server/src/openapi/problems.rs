@@ -42,13 +42,6 @@ pub(crate) const PROBLEMS: &[(&str, &[ProblemExample])] = &[
         "Unauthorized",
         &[
             problem(
-                "private_stream",
-                401,
-                "Private stream",
-                "this stream is private: it needs a key or an invite",
-                "Bring a key, the host key, an invite or the own join token",
-            ),
-            problem(
                 "unauthorized",
                 401,
                 "Not authorized",
@@ -80,7 +73,7 @@ pub(crate) const PROBLEMS: &[(&str, &[ProblemExample])] = &[
                 404,
                 "Stream not found",
                 "there is no such stream",
-                "It never was, or was forgotten some minutes after its end",
+                "It never was, was forgotten some minutes after its end, or is private: bring a key, its host key, an invite or the own join token",
             ),
             problem(
                 "not_in_stream",
@@ -293,7 +286,6 @@ mod tests {
             Problem::internal(),
             UseCaseError::Finished.into(),
             UseCaseError::Full.into(),
-            UseCaseError::Private.into(),
             UseCaseError::Banned.into(),
             UseCaseError::Held.into(),
             UseCaseError::TooManyBans.into(),

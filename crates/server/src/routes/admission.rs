@@ -32,13 +32,8 @@ const USUAL_BAN: Duration = Duration::from_secs(24 * 3600);
     request_body = InviteBody,
     responses(
         (status = 201, description = "An invite; it is shown this once", body = IssuedInvite<'static>),
-        (status = 400, response = crate::openapi::Invalid),
-        (status = 401, response = crate::openapi::Unauthorized),
-        (status = 403, response = crate::openapi::Forbidden),
-        (status = 404, response = crate::openapi::NotFound),
         (status = 409, response = crate::openapi::Conflict),
-        (status = 413, response = crate::openapi::TooLarge),
-        (status = 503, response = crate::openapi::Unavailable)))]
+        crate::openapi::WithBody, crate::openapi::AboutStream))]
 pub(crate) async fn create_invite(
     State(state): State<AppState>,
     _: Leader,
@@ -61,10 +56,7 @@ pub(crate) async fn create_invite(
     params(("id" = String, Path, description = "Stream id, percent-encoded")),
     responses(
         (status = 201, description = "A ticket", body = IssuedTicket<'static>),
-        (status = 401, response = crate::openapi::Unauthorized),
-        (status = 403, response = crate::openapi::Forbidden),
-        (status = 404, response = crate::openapi::NotFound),
-        (status = 503, response = crate::openapi::Unavailable)))]
+        crate::openapi::AboutStream))]
 pub(crate) async fn create_ticket(
     State(state): State<AppState>,
     StreamPath(id): StreamPath,
@@ -83,13 +75,8 @@ pub(crate) async fn create_ticket(
     request_body = BanBody,
     responses(
         (status = 201, description = "Banned; LiveKit takes out who is there, later if it is away", body = BannedPerson<'static>),
-        (status = 400, response = crate::openapi::Invalid),
-        (status = 401, response = crate::openapi::Unauthorized),
-        (status = 403, response = crate::openapi::Forbidden),
-        (status = 404, response = crate::openapi::NotFound),
         (status = 409, response = crate::openapi::Conflict),
-        (status = 413, response = crate::openapi::TooLarge),
-        (status = 503, response = crate::openapi::Unavailable)))]
+        crate::openapi::WithBody, crate::openapi::AboutStream))]
 pub(crate) async fn create_ban(
     State(state): State<AppState>,
     _: Leader,
@@ -109,10 +96,7 @@ pub(crate) async fn create_ban(
     params(("id" = String, Path, description = "Stream id, percent-encoded")),
     responses(
         (status = 200, description = "All of them", body = [BannedPerson<'static>]),
-        (status = 401, response = crate::openapi::Unauthorized),
-        (status = 403, response = crate::openapi::Forbidden),
-        (status = 404, response = crate::openapi::NotFound),
-        (status = 503, response = crate::openapi::Unavailable)))]
+        crate::openapi::AboutStream))]
 pub(crate) async fn list_bans(
     State(state): State<AppState>,
     _: Leader,
@@ -129,10 +113,7 @@ pub(crate) async fn list_bans(
         ("identity" = String, Path, description = "The banned userId, percent-encoded")),
     responses(
         (status = 204, description = "Not banned any more"),
-        (status = 401, response = crate::openapi::Unauthorized),
-        (status = 403, response = crate::openapi::Forbidden),
-        (status = 404, response = crate::openapi::NotFound),
-        (status = 503, response = crate::openapi::Unavailable)))]
+        crate::openapi::AboutStream))]
 pub(crate) async fn lift_ban(
     State(state): State<AppState>,
     _: Leader,

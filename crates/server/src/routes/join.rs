@@ -27,13 +27,8 @@ const LEAVING_NEEDS: &str =
     request_body = JoinStreamBody,
     responses(
         (status = 200, description = "A place in the stream", body = JoinedStream<'static>),
-        (status = 400, response = crate::openapi::Invalid),
-        (status = 401, response = crate::openapi::Unauthorized),
-        (status = 403, response = crate::openapi::Forbidden),
-        (status = 404, response = crate::openapi::NotFound),
         (status = 409, response = crate::openapi::Conflict),
-        (status = 413, response = crate::openapi::TooLarge),
-        (status = 503, response = crate::openapi::Unavailable)))]
+        crate::openapi::WithBody, crate::openapi::AboutStream))]
 pub(crate) async fn join_stream(State(state): State<AppState>, request: Request) -> Result<Response, Problem> {
     let (mut parts, body) = request.into_parts();
     let _open = Open::from_request_parts(&mut parts, &state).await?;
@@ -75,12 +70,7 @@ pub(crate) async fn join_stream(State(state): State<AppState>, request: Request)
     request_body = LeaveStreamBody,
     responses(
         (status = 204, description = "Has left, or will"),
-        (status = 400, response = crate::openapi::Invalid),
-        (status = 401, response = crate::openapi::Unauthorized),
-        (status = 403, response = crate::openapi::Forbidden),
-        (status = 404, response = crate::openapi::NotFound),
-        (status = 413, response = crate::openapi::TooLarge),
-        (status = 503, response = crate::openapi::Unavailable)))]
+        crate::openapi::WithBody, crate::openapi::AboutStream))]
 pub(crate) async fn leave_stream(
     State(state): State<AppState>,
     StreamPath(id): StreamPath,

@@ -88,7 +88,7 @@ pub(crate) async fn watch_stream(
         onlooker.check_sight(&state, &id, *visibility).await?;
         state.meters.refusals.stream.increment(1);
     }
-    let subscription = subscription?.ok_or_else(Problem::stream_not_found)?;
+    let subscription = subscription?.ok_or_else(|| onlooker.not_found())?;
     onlooker.check_sight(&state, &id, subscription.visibility()).await?;
     Ok(event_stream(state, subscription.into(), permit))
 }

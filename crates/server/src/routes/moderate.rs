@@ -27,14 +27,9 @@ const HAND_NEEDS: &str =
     request_body = PatchStreamBody,
     responses(
         (status = 200, description = "The stream as it is now", body = StreamDetails<'static>),
-        (status = 400, response = crate::openapi::Invalid),
-        (status = 401, response = crate::openapi::Unauthorized),
-        (status = 403, response = crate::openapi::Forbidden),
-        (status = 404, response = crate::openapi::NotFound),
         (status = 409, response = crate::openapi::Conflict),
         (status = 412, response = crate::openapi::ChangedMeanwhile),
-        (status = 413, response = crate::openapi::TooLarge),
-        (status = 503, response = crate::openapi::Unavailable)))]
+        crate::openapi::WithBody, crate::openapi::AboutStream))]
 pub(crate) async fn patch_stream(
     State(state): State<AppState>,
     _: Leader,
@@ -78,13 +73,8 @@ fn without_version(tag: &str) -> String {
     request_body = PatchParticipantBody,
     responses(
         (status = 204, description = "LiveKit has done it"),
-        (status = 400, response = crate::openapi::Invalid),
-        (status = 401, response = crate::openapi::Unauthorized),
-        (status = 403, response = crate::openapi::Forbidden),
-        (status = 404, response = crate::openapi::NotFound),
         (status = 409, response = crate::openapi::Conflict),
-        (status = 413, response = crate::openapi::TooLarge),
-        (status = 503, response = crate::openapi::Unavailable)))]
+        crate::openapi::WithBody, crate::openapi::AboutStream))]
 pub(crate) async fn patch_participant(
     State(state): State<AppState>,
     _: Leader,
@@ -102,11 +92,8 @@ pub(crate) async fn patch_participant(
         ("identity" = String, Path, description = "The participant's userId, percent-encoded")),
     responses(
         (status = 204, description = "LiveKit has done it"),
-        (status = 401, response = crate::openapi::Unauthorized),
-        (status = 403, response = crate::openapi::Forbidden),
-        (status = 404, response = crate::openapi::NotFound),
         (status = 409, response = crate::openapi::Conflict),
-        (status = 503, response = crate::openapi::Unavailable)))]
+        crate::openapi::AboutStream))]
 pub(crate) async fn remove_participant(
     State(state): State<AppState>,
     _: Leader,
@@ -123,13 +110,8 @@ pub(crate) async fn remove_participant(
     request_body = MuteBody,
     responses(
         (status = 204, description = "LiveKit has done it"),
-        (status = 400, response = crate::openapi::Invalid),
-        (status = 401, response = crate::openapi::Unauthorized),
-        (status = 403, response = crate::openapi::Forbidden),
-        (status = 404, response = crate::openapi::NotFound),
         (status = 409, response = crate::openapi::Conflict),
-        (status = 413, response = crate::openapi::TooLarge),
-        (status = 503, response = crate::openapi::Unavailable)))]
+        crate::openapi::WithBody, crate::openapi::AboutStream))]
 pub(crate) async fn mute_participant(
     State(state): State<AppState>,
     _: Leader,
@@ -148,11 +130,8 @@ pub(crate) async fn mute_participant(
         ("identity" = String, Path, description = "The participant's userId, percent-encoded")),
     responses(
         (status = 204, description = "It is up"),
-        (status = 401, response = crate::openapi::Unauthorized),
-        (status = 403, response = crate::openapi::Forbidden),
-        (status = 404, response = crate::openapi::NotFound),
         (status = 409, response = crate::openapi::Conflict),
-        (status = 503, response = crate::openapi::Unavailable)))]
+        crate::openapi::AboutStream))]
 pub(crate) async fn raise_hand(
     State(state): State<AppState>,
     PersonPath(id, identity): PersonPath,
@@ -170,11 +149,8 @@ pub(crate) async fn raise_hand(
         ("identity" = String, Path, description = "The participant's userId, percent-encoded")),
     responses(
         (status = 204, description = "It is down"),
-        (status = 401, response = crate::openapi::Unauthorized),
-        (status = 403, response = crate::openapi::Forbidden),
-        (status = 404, response = crate::openapi::NotFound),
         (status = 409, response = crate::openapi::Conflict),
-        (status = 503, response = crate::openapi::Unavailable)))]
+        crate::openapi::AboutStream))]
 pub(crate) async fn lower_hand(
     State(state): State<AppState>,
     PersonPath(id, identity): PersonPath,

@@ -48,7 +48,7 @@ pub(crate) async fn list_participants(
 ) -> Result<Response, Problem> {
     let limit = extract::limit(query.limit.as_deref(), USUAL_PAGE, MAX_PAGE)?;
     let cursor = query.cursor.as_deref().map(Cursor::of_people).transpose()?;
-    let visibility = state.orchestrator.get_stream(&id).await?.settings.visibility;
+    let visibility = onlooker.found(state.orchestrator.get_stream(&id).await)?.settings.visibility;
     onlooker.check_sight(&state, &id, visibility).await?;
     let page = state.orchestrator.list_people(&id, limit, cursor.as_ref()).await?;
     let entries: Vec<_> = page.items.iter().map(ParticipantEntry::from).collect();

@@ -292,7 +292,7 @@ pub(crate) async fn get_stream(
     onlooker: Onlooker,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let head = state.orchestrator.get_stream(&id).await?;
+    let head = onlooker.found(state.orchestrator.get_stream(&id).await)?;
     onlooker.check_sight(&state, &id, head.settings.visibility).await?;
     tagged(&headers, &details_tag(&head), &StreamDetails::from(&head))
 }
@@ -318,7 +318,7 @@ pub(crate) async fn get_stream_state(
     onlooker: Onlooker,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (view, people) = state.orchestrator.get_state(&id).await?;
+    let (view, people) = onlooker.found(state.orchestrator.get_state(&id).await)?;
     onlooker.check_sight(&state, &id, view.visibility).await?;
     tagged(&headers, &view.tag(), &StreamState::new(&view, Some(People::List(&people))))
 }

@@ -126,11 +126,11 @@ async fn a_private_stream_is_seen_with_a_key_an_invite_or_from_within() {
     let joined = app.call("POST", "/streams/gold/join", &guest, body()).await.json();
     let within = joined["token"].as_str().unwrap().to_owned();
     assert_eq!(role_in(&joined), ("viewer", false));
-    app.post("/streams/gold/join", json!({"userId": "bob"})).await.assert_code(401, "private_stream");
+    app.post("/streams/gold/join", json!({"userId": "bob"})).await.assert_code(404, "stream_not_found");
     let paths = ["/streams/gold", "/streams/gold/state", "/streams/gold/participants", "/sse/gold/updates"];
     for path in paths {
-        app.get(path).await.assert_code(401, "private_stream");
-        app.call("GET", path, &other, None).await.assert_code(403, "forbidden");
+        app.get(path).await.assert_code(404, "stream_not_found");
+        app.call("GET", path, &other, None).await.assert_code(404, "stream_not_found");
         app.call("GET", path, "lsi_forged.to.ken", None).await.assert_code(401, "unauthorized");
         for bearer in [ADMIN, READER, &key, &guest, &within] {
             let answer = app.open(request("GET", path, Some(bearer), None)).await;
@@ -147,8 +147,8 @@ async fn a_private_stream_is_seen_with_a_key_an_invite_or_from_within() {
     // Invites end with the stream.
     app.call("DELETE", "/streams/gold", &key, None).await;
     create(&app, json!({"name": "gold", "visibility": "private"})).await;
-    app.call("GET", "/streams/gold/state", &guest, None).await.assert_code(403, "forbidden");
-    app.call("POST", "/streams/gold/join", &guest, body()).await.assert_code(403, "forbidden");
+    app.call("GET", "/streams/gold/state", &guest, None).await.assert_code(404, "stream_not_found");
+    app.call("POST", "/streams/gold/join", &guest, body()).await.assert_code(404, "stream_not_found");
 }
 
 #[tokio::test]
@@ -198,7 +198,7 @@ async fn a_ticket_opens_the_events_of_its_stream() {
     let app = TestApp::with_keys().await;
     let key = create(&app, json!({"name": "gold", "visibility": "private"})).await;
     create(&app, json!({"name": "silver", "visibility": "private"})).await;
-    app.post("/streams/gold/tickets", json!({})).await.assert_code(401, "private_stream");
+    app.post("/streams/gold/tickets", json!({})).await.assert_code(404, "stream_not_found");
     let made = app.call("POST", "/streams/gold/tickets", &key, None).await;
     assert_eq!((made.status.as_u16(), made.header("cache-control")), (201, "no-store"));
     let made = made.json();
@@ -207,7 +207,7 @@ async fn a_ticket_opens_the_events_of_its_stream() {
     assert!(ends <= app.store.now() + Duration::from_secs(60));
     let mut events = app.watch(&format!("/sse/gold/updates?ticket={ticket}")).await;
     assert_eq!(events.data().await["visibility"], "private");
-    app.get(&format!("/sse/silver/updates?ticket={ticket}")).await.assert_code(403, "forbidden");
+    app.get(&format!("/sse/silver/updates?ticket={ticket}")).await.assert_code(404, "stream_not_found");
     app.get("/sse/gold/updates?ticket=lst_x").await.assert_code(401, "unauthorized");
     app.call("GET", "/streams/gold/state", ticket, None).await.assert_code(401, "unauthorized");
 }

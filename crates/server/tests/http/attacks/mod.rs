@@ -1,9 +1,11 @@
 //! What an outsider may try: each attack, and what came of it, is a row of `docs/security.md`.
 
 mod bodies;
+mod claims;
 mod pages;
 mod passes;
 mod proofs;
+mod strangers;
 mod wire;
 
 /// One test per attack, and a check that the document tells of no other.
@@ -40,7 +42,11 @@ attacks! {
     proofs::forged_webhooks,
     proofs::replayed_webhooks,
     proofs::odd_event_ids,
-    passes::private_streams,
+    strangers::private_streams,
+    strangers::shown_secrets,
+    claims::sealed_claims,
+    claims::confused_kinds,
+    claims::banned_lookalikes,
     passes::misplaced_passes,
     passes::former_passes,
     passes::forged_passes,

@@ -7,36 +7,37 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::Request;
 use serde_json::{Value, json};
-use server::{PeerAddr, Quota, RateLimits, ServerConfig};
+use server::{ApiKey, Auth, KeyRing, PeerAddr, Quota, RateLimits, Scope, ServerConfig};
+use sha2::{Digest, Sha256};
 use testkit::attacks::Attack;
 
 use super::proofs::forged;
 use crate::app::{ADMIN, Answer, READER, Setup, TestApp, keys, request};
 
 /// A stream made with the admin key; its host key.
-async fn create(app: &TestApp, body: Value) -> String {
+pub(super) async fn create(app: &TestApp, body: Value) -> String {
     let created = app.call("POST", "/streams", ADMIN, Some(body)).await;
     assert_eq!(created.status, 201, "{}", created.text());
     created.json()["hostKey"].as_str().unwrap().to_owned()
 }
 
 /// The secret in `member` of what a `POST` answers.
-async fn issued(app: &TestApp, path: &str, bearer: &str, body: Option<Value>, member: &str) -> String {
+pub(super) async fn issued(app: &TestApp, path: &str, bearer: &str, body: Option<Value>, member: &str) -> String {
     let made = app.call("POST", path, bearer, body).await;
     assert!(made.status.is_success(), "{path}: {}", made.text());
     made.json()[member].as_str().unwrap().to_owned()
 }
 
 /// Everything that lets somebody into one private stream.
-struct Passes {
-    host: String,
-    invite: String,
-    ticket: String,
-    token: String,
+pub(super) struct Passes {
+    pub(super) host: String,
+    pub(super) invite: String,
+    pub(super) ticket: String,
+    pub(super) token: String,
 }
 
 impl Passes {
-    async fn of(app: &TestApp, name: &str) -> Self {
+    pub(super) async fn of(app: &TestApp, name: &str) -> Self {
         let host = create(app, json!({"name": name, "visibility": "private", "title": "secret"})).await;
         let path = |what: &str| format!("/streams/{name}/{what}");
         let invite = issued(app, &path("invites"), &host, Some(json!({})), "token").await;
@@ -45,13 +46,13 @@ impl Passes {
         Self { host, invite, ticket, token }
     }
 
-    fn all(&self) -> [&str; 4] {
+    pub(super) fn all(&self) -> [&str; 4] {
         [&self.host, &self.invite, &self.ticket, &self.token]
     }
 }
 
 /// Requests that show or change the stream `name`, with a body where one belongs to it.
-fn requests_about(name: &str) -> Vec<(&'static str, String, Option<Value>)> {
+pub(super) fn requests_about(name: &str) -> Vec<(&'static str, String, Option<Value>)> {
     let stream = format!("/streams/{name}");
     let of = |rest: &str| format!("{stream}{rest}");
     vec![
@@ -81,50 +82,15 @@ fn requests_about(name: &str) -> Vec<(&'static str, String, Option<Value>)> {
 
 /// Refused as one who may not, and told nothing of the stream but that.
 #[track_caller]
-fn assert_refused(answer: &Answer, what: &str) {
-    assert!([401, 403].contains(&answer.status.as_u16()), "{what}: {} {}", answer.status, answer.text());
+pub(super) fn assert_refused(answer: &Answer, what: &str) {
+    let refused = match answer.status.as_u16() {
+        401 | 403 => true,
+        // As if there were no such stream.
+        404 => answer.json()["code"] == "stream_not_found",
+        _ => false,
+    };
+    assert!(refused, "{what}: {} {}", answer.status, answer.text());
     assert!(!answer.text().contains("secret"), "{what}: {}", answer.text());
-}
-
-pub(super) async fn private_streams() -> Attack {
-    let app = TestApp::with_keys().await;
-    let passes = Passes::of(&app, "gold").await;
-    app.enter("gold", "ann").await;
-    let other = Passes::of(&app, "silver").await;
-    let mut tried = 0;
-    // Without anything, with what is nothing, and with all that opens another private stream.
-    let foreign = other.all().map(Some);
-    for bearer in [None, Some("gold"), Some("lsh_"), Some("lsi_"), Some("lst_")].into_iter().chain(foreign) {
-        for (method, path, body) in requests_about("gold") {
-            assert_refused(
-                &app.send(request(method, &path, bearer, body)).await,
-                &format!("{bearer:?} {method} {path}"),
-            );
-            tried += 1;
-        }
-    }
-    let mut lobby = app.watch("/sse/streams").await;
-    assert_eq!(lobby.data().await["total"], 0);
-    for path in ["/streams", "/streams?status=active", "/streams?limit=100", "/streams?visibility=public", "/metrics"] {
-        let bearer = (path == "/metrics").then_some(READER);
-        let answer = app.send(request("GET", path, bearer, None)).await;
-        assert!(answer.status == 200 && !answer.text().contains("gold") && !answer.text().contains("secret"), "{path}");
-        tried += 1;
-    }
-    for visibility in ["all", "private", "unlisted"] {
-        let answer = app.get(&format!("/streams?visibility={visibility}")).await;
-        assert!([400, 401].contains(&answer.status.as_u16()) && !answer.text().contains("gold"), "{visibility}");
-        tried += 1;
-    }
-    // All the same it is there, unchanged, for whoever may see it.
-    let seen = app.call("GET", "/streams/gold", &passes.invite, None).await.json();
-    assert_eq!(seen["title"], "secret");
-    assert_eq!(app.call("GET", "/streams/gold/participants", &passes.host, None).await.status, 200);
-    Attack {
-        what: "Private streams: every request about one, with nothing and with what opens another; lists, lobby, metrics",
-        tried,
-        outcome: "401 or 403 without a word of what is in it; in no list, no event and no metric",
-    }
 }
 
 pub(super) async fn misplaced_passes() -> Attack {
@@ -158,7 +124,7 @@ pub(super) async fn misplaced_passes() -> Attack {
         for path in ["/sse/gold/updates", "/streams/gold", "/streams/gold/state"] {
             for name in ["ticket", "token", "access_token", "authorization", "hostKey", "invite", "key"] {
                 let answer = app.get(&format!("{path}?{name}={pass}")).await;
-                assert!([400, 401, 403].contains(&answer.status.as_u16()), "{path}?{name}: {}", answer.status);
+                assert!([400, 401, 404].contains(&answer.status.as_u16()), "{path}?{name}: {}", answer.status);
                 tried += 1;
             }
         }
@@ -179,7 +145,7 @@ pub(super) async fn misplaced_passes() -> Attack {
     Attack {
         what: "Passes in the wrong place: a ticket as bearer, a key in the query, an invite that would lead, somebody else's token",
         tried: tried + 2,
-        outcome: "400, 401 or 403: each is good for what it was given for",
+        outcome: "400, 401, 403, or 404 as if there were no such stream: each is good for what it was given for",
     }
 }
 
@@ -201,7 +167,7 @@ pub(super) async fn former_passes() -> Attack {
     Attack {
         what: "Host keys, invites, tickets and join tokens of a former stream of the same name, on every route",
         tried: tried + 1,
-        outcome: "401 or 403: they ended with their stream",
+        outcome: "401, 403, or 404 as if there were no such stream: they ended with theirs",
     }
 }
 
@@ -257,7 +223,7 @@ pub(super) async fn forged_passes() -> Attack {
     Attack {
         what: "Invites, tickets and host keys that nobody gave out: other algorithms, secrets, claims and prefixes, cut, doubled, in capitals",
         tried,
-        outcome: "401 or 403",
+        outcome: "401, 403, or 404 as if there were no such stream",
     }
 }
 
@@ -288,7 +254,7 @@ pub(super) async fn guessed_keys() -> Attack {
             let address = if kind == 4 { format!("2001:db8::{guess:x}") } else { format!("192.0.2.{kind}") };
             let answer = app.send(from(&address, "GET", "/streams/gold/bans", &format!("{prefix}{guess:032x}"))).await;
             match answer.status.as_u16() {
-                401 | 403 => assert!(guess < 10, "{prefix}: guess {guess} was looked at"),
+                401 | 403 | 404 => assert!(guess < 10, "{prefix}: guess {guess} was answered as the first"),
                 _ => {
                     answer.assert_code(429, "rate_limited");
                     refused += 1;
@@ -298,12 +264,21 @@ pub(super) async fn guessed_keys() -> Attack {
         }
         assert_eq!(refused, GUESSES - 10, "{prefix}");
     }
-    // Whoever knows the key is not kept out by others' guesses.
-    assert_eq!(app.send(from("192.0.2.99", "GET", "/streams/gold/bans", &host)).await.status, 200);
+    // Nor does it tell anything to guess at a stream that is not there.
+    for guess in 0..GUESSES {
+        let key = format!("lsh_{guess:032x}");
+        let answer = app.send(from("192.0.2.50", "GET", "/streams/none/state", &key)).await;
+        assert_eq!(answer.status, if guess < 10 { 404 } else { 429 }, "guess {guess}");
+        tried += 1;
+    }
+    // Whoever knows the key is not kept out by others' guesses, not even from their address.
+    for address in ["192.0.2.99", "192.0.2.1"] {
+        assert_eq!(app.send(from(address, "GET", "/streams/gold/bans", &host)).await.status, 200);
+    }
     Attack {
         what: "API keys, host keys, invites and tokens guessed from one address or one IPv6 network",
         tried,
-        outcome: "401 or 403, then 429 with `Retry-After`; others go on",
+        outcome: "401, 403 or 404, then 429 with `Retry-After`; others go on",
     }
 }
 
@@ -387,6 +362,9 @@ pub(super) async fn held_identities() -> Attack {
                         answer.text()
                     );
                     assert!(!answer.text().contains("\"token\""));
+                    if bearer.is_none() && answer.status != 401 {
+                        answer.assert_code(409, "identity_held");
+                    }
                     tried += 1;
                 }
                 if bearer.is_some_and(|bearer| bearer != invite && bearer != READER) || bearer.is_none() {
@@ -406,7 +384,9 @@ pub(super) async fn held_identities() -> Attack {
 }
 
 pub(super) async fn idempotency_keys() -> Attack {
-    let app = TestApp::with_keys().await;
+    let ring = KeyRing::new(vec![api_key(ADMIN, Scope::Admin), api_key(READER, Scope::Read)]);
+    let config = ServerConfig { auth: Auth::Keys(ring.clone()), ..ServerConfig::default() };
+    let app = TestApp::with(Setup { config, ..Setup::default() }).await;
     let keyed = |path: &str, key: &[u8], bearer: Option<&str>, body: Value| {
         let mut asked = request("POST", path, bearer, Some(body));
         asked.headers_mut().insert("idempotency-key", axum::http::HeaderValue::from_bytes(key).unwrap());
@@ -443,9 +423,23 @@ pub(super) async fn idempotency_keys() -> Attack {
         assert!(known || answer.status == 400, "{:?}: {}", String::from_utf8_lossy(key), answer.status);
         tried += 1;
     }
-    Attack {
-        what: "`Idempotency-Key` of somebody else, for another body or route, empty, huge and of odd bytes",
-        tried,
-        outcome: "400, 422 or done by itself: an answer is given again to whoever got it first alone",
+    // Nor is it told again to a key that may less than it did, or nothing any more.
+    for (keys, status) in [(vec![api_key(ADMIN, Scope::Read)], 403), (vec![api_key(READER, Scope::Read)], 401)] {
+        ring.replace(keys);
+        let answer = app.send(create()).await;
+        assert!(answer.status == status && !answer.text().contains(&secret), "{}", answer.text());
+        tried += 1;
     }
+    ring.replace(vec![api_key(ADMIN, Scope::Admin)]);
+    assert!(replayed(&app.send(create()).await), "and to the same key again when it is back");
+    Attack {
+        what: "`Idempotency-Key` of somebody else, for another body or route, empty, huge and of odd bytes, or of an API key \
+               that was taken back since",
+        tried,
+        outcome: "400, 401, 403, 422 or done by itself: an answer is given again to whoever got it first alone, and still may ask",
+    }
+}
+
+fn api_key(text: &str, scope: Scope) -> ApiKey {
+    ApiKey { name: "boss".to_owned(), scope, hash: Sha256::digest(text.as_bytes()).into(), from_file: false }
 }

@@ -16,7 +16,7 @@ fn part(value: &Value) -> String {
 }
 
 /// HMAC-SHA-256, written out (RFC 2104), so that what is tested does not sign for its attacker.
-fn hs256(secret: &str, text: &str) -> String {
+pub(super) fn hs256(secret: &str, text: &str) -> String {
     let mut block = [0u8; 64];
     block[..secret.len()].copy_from_slice(secret.as_bytes());
     let pad = |with: u8| block.map(|byte| byte ^ with);
@@ -24,7 +24,7 @@ fn hs256(secret: &str, text: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(Sha256::new().chain_update(pad(0x5c)).chain_update(inner).finalize())
 }
 
-fn token(header: Value, claims: &Value, sign: impl Fn(&str) -> String) -> String {
+pub(super) fn token(header: Value, claims: &Value, sign: impl Fn(&str) -> String) -> String {
     let text = format!("{}.{}", part(&header), part(claims));
     format!("{text}.{}", sign(&text))
 }
