@@ -30,6 +30,10 @@ const TICK: Duration = Duration::from_millis(100);
 /// How often totals are published as metrics.
 const METERS: Duration = Duration::from_secs(1);
 
+/// How long datagrams are left to gather after some were handled. A frame comes in many packets; carried out together
+/// they cost less, and the first of them is not kept waiting.
+const GATHER: Duration = Duration::from_millis(1);
+
 /// Larger than any packet that is sent over a real network.
 const DATAGRAM: usize = 4_096;
 
@@ -68,6 +72,8 @@ pub(crate) struct MediaLoop {
     conns: HashMap<ConnId, mpsc::Sender<ToSocket>>,
     next_conn: u64,
     deadline: Option<Instant>,
+    /// When to look for datagrams again.
+    next_turn: Instant,
     meters: Meters,
     datagram: Box<[u8; DATAGRAM]>,
 }
@@ -83,6 +89,7 @@ impl MediaLoop {
             conns: HashMap::new(),
             next_conn: 0,
             deadline: None,
+            next_turn: Instant::now(),
             meters: Meters::default(),
             datagram: Box::new([0; DATAGRAM]),
         }
@@ -95,14 +102,14 @@ impl MediaLoop {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         meters.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let deadline = self.deadline;
+            let (deadline, next_turn) = (self.deadline, self.next_turn);
             tokio::select! {
                 () = stop.cancelled() => return,
                 command = commands.recv() => match command {
                     Some(first) => self.take_commands(first, &mut commands),
                     None => return,
                 },
-                () = self.sockets.readable() => self.take_datagrams(),
+                () = readable(&self.sockets, next_turn) => self.take_datagrams(),
                 () = until(deadline) => {
                     self.engine.handle_timeout(Instant::now());
                     self.pump(now());
@@ -181,11 +188,12 @@ impl MediaLoop {
                 let Some((length, from, to)) = self.sockets.receive(socket, &mut self.datagram[..]) else {
                     break;
                 };
-                let now = now();
-                self.engine.receive(from, to, &self.datagram[..length], now.at);
-                self.pump(now);
+                self.engine.receive(from, to, &self.datagram[..length], Instant::now());
             }
         }
+        let now = now();
+        self.pump(now);
+        self.next_turn = now.at + GATHER;
     }
 
     /// Carries out everything that follows, until nothing does.
@@ -250,6 +258,14 @@ fn sender(command: &sfu::Command) -> Option<sfu::ParticipantId> {
         sfu::Command::Offer { participant, .. } | sfu::Command::Answer { participant, .. } => Some(*participant),
         _ => None,
     }
+}
+
+/// Waits until there is something to read, but not before this time.
+async fn readable(sockets: &Sockets, at: Instant) {
+    if at > Instant::now() {
+        sleep_until(at.into()).await;
+    }
+    sockets.readable().await;
 }
 
 async fn until(deadline: Option<Instant>) {

@@ -20,6 +20,7 @@
 
 mod access;
 mod allowance;
+mod batch;
 mod config;
 mod engine;
 mod http;

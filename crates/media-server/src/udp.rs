@@ -1,4 +1,5 @@
-//! The media sockets: bound addresses, what is told to clients instead of them, batched sending.
+//! The media sockets: bound addresses, what is told to clients instead of them. How many datagrams are sent at once is
+//! in `batch`.
 //!
 //! One socket per local address, all on one port, so that an answer always leaves from the
 //! address the client wrote to.
@@ -10,8 +11,10 @@ use std::task::{Context, Poll};
 use sfu::Transmit;
 use tokio::net::UdpSocket;
 
-/// Datagrams handed to the system at once.
-const BATCH: usize = 64;
+use crate::batch::Batch;
+
+/// Datagrams kept before they are handed to the system.
+const KEPT: usize = 512;
 
 /// Times another port is tried when the system chose one that is taken on another address.
 const PORT_TRIES: usize = 16;
@@ -131,7 +134,7 @@ fn public(address: SocketAddr, local: &[IpAddr], advertised: &[IpAddr]) -> Socke
 pub(crate) struct Sockets {
     sockets: Vec<(UdpSocket, SocketAddr)>,
     outgoing: Vec<Transmit>,
-    batch: batch::Batch,
+    batch: Batch,
 }
 
 /// The addresses to tell to clients, without repetition: those of the sockets, and what else is advertised.
@@ -153,7 +156,7 @@ impl Sockets {
     pub(crate) fn new(bound: Vec<Bound>) -> io::Result<Self> {
         let sockets: io::Result<Vec<_>> =
             bound.into_iter().map(|b| Ok((UdpSocket::from_std(b.socket)?, b.public))).collect();
-        Ok(Self { sockets: sockets?, outgoing: Vec::with_capacity(BATCH), batch: batch::Batch::new() })
+        Ok(Self { sockets: sockets?, outgoing: Vec::new(), batch: Batch::new() })
     }
 
     /// Waits until a socket has something to read.
@@ -189,7 +192,7 @@ impl Sockets {
     /// Keeps a datagram until the next flush, which a full batch is.
     pub(crate) fn send(&mut self, datagram: Transmit) {
         self.outgoing.push(datagram);
-        if self.outgoing.len() >= BATCH {
+        if self.outgoing.len() >= KEPT {
             self.flush();
         }
     }
@@ -218,71 +221,6 @@ impl Sockets {
             }
         }
         self.outgoing.clear();
-    }
-}
-
-#[cfg(target_os = "linux")]
-mod batch {
-    //! One system call for many datagrams.
-
-    use std::io::{self, IoSlice};
-    use std::os::fd::AsRawFd;
-
-    use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg};
-    use sfu::Transmit;
-    use tokio::net::UdpSocket;
-
-    use super::BATCH;
-
-    /// Headers that are used again and again.
-    pub(super) struct Batch(MultiHeaders<SockaddrStorage>);
-
-    impl std::fmt::Debug for Batch {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("Batch")
-        }
-    }
-
-    impl Batch {
-        pub(super) fn new() -> Self {
-            Self(MultiHeaders::preallocate(BATCH, None))
-        }
-
-        /// Sends the first of these datagrams; says how many.
-        pub(super) fn send(&mut self, socket: &UdpSocket, datagrams: &[&Transmit]) -> io::Result<usize> {
-            let datagrams = &datagrams[..datagrams.len().min(BATCH)];
-            let slices: Vec<[IoSlice<'_>; 1]> = datagrams.iter().map(|d| [IoSlice::new(&d.payload)]).collect();
-            let addresses: Vec<Option<SockaddrStorage>> =
-                datagrams.iter().map(|d| Some(SockaddrStorage::from(d.destination))).collect();
-            let none: [ControlMessage<'_>; 0] = [];
-            // The socket never blocks, so there is no need to know beforehand whether it is writable.
-            let flags = MsgFlags::MSG_DONTWAIT;
-            Ok(sendmmsg(socket.as_raw_fd(), &mut self.0, &slices, &addresses, none, flags)?.count())
-        }
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-mod batch {
-    //! One system call per datagram, where there is no better one.
-
-    use std::io;
-
-    use sfu::Transmit;
-    use tokio::net::UdpSocket;
-
-    #[derive(Debug)]
-    pub(super) struct Batch;
-
-    impl Batch {
-        pub(super) fn new() -> Self {
-            Self
-        }
-
-        /// Sends the first datagram.
-        pub(super) fn send(&mut self, socket: &UdpSocket, datagrams: &[&Transmit]) -> io::Result<usize> {
-            socket.try_send_to(&datagrams[0].payload, datagrams[0].destination).map(|_| 1)
-        }
     }
 }
 
@@ -322,21 +260,34 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_batch_arrives() {
-        let receiver = StdSocket::bind("127.0.0.1:0").unwrap();
-        receiver.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+    async fn what_is_sent_together_arrives_as_it_was() {
+        let receivers = [(); 2].map(|()| {
+            let socket = StdSocket::bind("127.0.0.1:0").unwrap();
+            socket.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+            socket
+        });
         let bound = bind("127.0.0.1:0".parse().unwrap(), &[]).unwrap();
         let source = candidates(&bound, &[])[0];
         let mut sockets = Sockets::new(bound).unwrap();
         sockets.sockets[0].0.writable().await.unwrap();
-        for n in 0..100u8 {
-            sockets.send(Transmit { source, destination: receiver.local_addr().unwrap(), payload: vec![n; 3] });
-        }
-        sockets.flush();
-        let mut buffer = [0; 16];
-        for n in 0..100u8 {
-            let (length, from) = receiver.recv_from(&mut buffer).unwrap();
-            assert_eq!((&buffer[..length], from), (&[n; 3][..], source));
+        // Frames of some equal packets and a smaller one, single packets, and one that is larger than before.
+        let sizes = [1200, 1200, 1200, 700, 80, 1200, 1200, 1300, 40, 40, 40];
+        let payload = |n: usize, size: usize| vec![n as u8; size];
+        for round in 0..60 {
+            for receiver in &receivers {
+                for (n, size) in sizes.into_iter().enumerate() {
+                    let destination = receiver.local_addr().unwrap();
+                    sockets.send(Transmit { source, destination, payload: payload(round + n, size) });
+                }
+            }
+            sockets.flush();
+            let mut buffer = [0; 2000];
+            for receiver in &receivers {
+                for (n, size) in sizes.into_iter().enumerate() {
+                    let (length, from) = receiver.recv_from(&mut buffer).unwrap();
+                    assert_eq!((&buffer[..length], from), (&payload(round + n, size)[..], source));
+                }
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One WebRTC connection of a participant: `str0m`'s state machine and what the engine keeps beside it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use slotmap::new_key_type;
@@ -92,6 +92,8 @@ pub(crate) struct Transport {
     pub(crate) bandwidth: Bandwidth,
     /// What was written to it and not given out by it.
     pub(crate) waiting: Waiting,
+    /// Whether it gave out the last of what was written to it, and need not be asked for more.
+    pub(crate) rests: bool,
     /// Whether its video is paced.
     paced: bool,
 }
@@ -104,27 +106,50 @@ pub(crate) struct Waiting {
     packets: u32,
     /// Whether media was given out since it last came to rest, and nothing else that is sent like media.
     only_media: Option<bool>,
-    /// What media is sent with.
-    ssrcs: HashSet<u32>,
+    /// What media is sent with: a few, asked for with every packet.
+    ssrcs: Vec<u32>,
+    /// Whether it gives out more only after it was told the time.
+    gated: bool,
 }
 
 impl Waiting {
+    /// Counts what is sent with an SSRC as media.
+    fn add(&mut self, ssrc: u32) {
+        if !self.ssrcs.contains(&ssrc) {
+            self.ssrcs.push(ssrc);
+        }
+    }
+
     /// A packet was written.
     pub(crate) fn written(&mut self) {
         self.packets += 1;
+        self.gated = true;
     }
 
-    /// A datagram was given out.
-    pub(crate) fn gave_out(&mut self, datagram: &[u8]) {
-        let Some(ssrc) = rtp_ssrc(datagram) else { return };
+    /// A datagram was given out. Returns whether it was media.
+    pub(crate) fn gave_out(&mut self, datagram: &[u8]) -> bool {
+        let Some(ssrc) = rtp_ssrc(datagram) else { return false };
         let media = self.ssrcs.contains(&ssrc);
         self.packets = self.packets.saturating_sub(u32::from(media));
         self.only_media = Some(media && self.only_media != Some(false));
+        self.gated |= media && self.packets > 0;
+        media
+    }
+
+    /// Whether it has to be told the time before it is asked: after a packet was written, and between two, `str0m`
+    /// would answer nothing else than that, and asking costs as much as sending. Says so once.
+    pub(crate) fn is_gated(&mut self) -> bool {
+        std::mem::take(&mut self.gated)
     }
 
     /// Whether all that was written was given out and there is no sign of anything else to give out.
     pub(crate) fn is_done(&self) -> bool {
         self.packets == 0 && self.only_media == Some(true)
+    }
+
+    /// Whether nothing waits to be given out.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.packets == 0
     }
 
     /// It has come to rest.
@@ -224,6 +249,7 @@ impl Transport {
             measured: Measured::default(),
             bandwidth: Bandwidth::default(),
             waiting: Waiting::default(),
+            rests: false,
             paced: false,
         }
     }
@@ -244,7 +270,7 @@ impl Transport {
             stream.set_rtx_cache(packets, RTX_AGE, Some(RTX_SHARE));
             stream.set_unpaced(!paced);
         }
-        self.waiting.ssrcs.insert(*stream.ssrc());
+        self.waiting.add(*stream.ssrc());
         Some(stream.ssrc())
     }
 
@@ -288,7 +314,7 @@ impl Transport {
         let mut api = self.rtc.direct_api();
         let (new, new_rtx) = (api.new_ssrc(), rtx.map(|_| api.new_ssrc()));
         api.remove_stream_tx(ssrc);
-        self.waiting.ssrcs.remove(&ssrc);
+        self.waiting.ssrcs.retain(|known| *known != *ssrc);
         api.declare_stream_tx(new, new_rtx, mid.into(), None);
     }
 

@@ -56,17 +56,31 @@ impl Engine {
         let mut timeouts = 0;
         loop {
             let transport = self.transports.get_mut(key)?;
+            if std::mem::take(&mut transport.rests) && transport.waiting.is_done() {
+                return self.settle(key, self.now + REST);
+            }
+            if transport.waiting.is_gated()
+                && let Err(error) = transport.rtc.handle_input(Input::Timeout(self.now))
+            {
+                self.broken(key, &error);
+                return None;
+            }
             match transport.rtc.poll_output() {
                 Ok(RtcOutput::Transmit(transmit)) => {
                     let payload: Vec<u8> = transmit.contents.into();
                     self.counters.datagrams_out += 1;
                     self.counters.bytes_out += payload.len() as u64;
-                    transport.waiting.gave_out(&payload);
+                    // `str0m` gives out media last: after it, only more of it can come.
+                    let media = transport.waiting.gave_out(&payload);
+                    transport.rests = media && transport.waiting.is_done() && transport.bandwidth.is_calm(self.now);
                     let (source, destination) = (transmit.source, transmit.destination);
                     return Some(Output::Transmit(Transmit { source, destination, payload }));
                 }
                 Ok(RtcOutput::Event(event)) => self.on_event(key, event),
                 Ok(RtcOutput::Timeout(at)) => {
+                    if at > self.now && is_at_leisure(transport, self.now) {
+                        return self.settle(key, at.max(self.now + REST));
+                    }
                     if at > self.now + AT_ONCE || timeouts == IMMEDIATE_TIMEOUTS {
                         transport.recount();
                         return self.settle(key, at.max(self.now + PAUSE));
@@ -115,6 +129,9 @@ impl Engine {
 
     /// Drains a transport after an input, or gives it up.
     fn after_input(&mut self, key: TransportKey, result: Result<(), str0m::RtcError>) {
+        if let Some(transport) = self.transports.get_mut(key) {
+            transport.rests = false;
+        }
         match result {
             Ok(()) => self.drain(key),
             Err(error) => self.broken(key, &error),
@@ -198,6 +215,25 @@ impl Engine {
         self.connect_sinks(key);
         self.start_quality(participant);
     }
+}
+
+/// Whether a connection may be looked at later than it asks to be, by as much as it is while media flows: after every
+/// report of its client it asks for looks that change nothing, a round trip apart. Not while anything is sent or measured, and not
+/// where media comes in, of which what is missing has to be asked for soon.
+fn is_at_leisure(transport: &Transport, now: Instant) -> bool {
+    let housekeeping = matches!(
+        transport.rtc.last_timeout_reason(),
+        Reason::Pacer(PacerReason::Handle)
+            | Reason::BweDelayControl
+            | Reason::BweProbeControl
+            | Reason::BweProbeEstimator
+            | Reason::SendStream
+            | Reason::PauseCheck
+            | Reason::Feedback
+            | Reason::Ice
+    );
+    let idle = transport.connected && transport.uplinks.is_empty() && transport.waiting.is_empty();
+    housekeeping && idle && transport.bandwidth.is_calm(now)
 }
 
 /// Whether a connection that asks to be called again at once has nothing to do: its pacer asks after every packet, as

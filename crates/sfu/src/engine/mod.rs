@@ -154,7 +154,7 @@ impl Engine {
                 transport.queued = false;
             }
             if let Some(output) = self.step(key) {
-                self.mark(key);
+                queue(&mut self.transports, &mut self.dirty, key);
                 return output;
             }
         }
@@ -228,6 +228,14 @@ impl fmt::Debug for Engine {
 
 /// Notes that a transport was changed, for callers that hold other parts of the engine.
 fn mark(transports: &mut SlotMap<TransportKey, Transport>, dirty: &mut Vec<TransportKey>, key: TransportKey) {
+    if let Some(transport) = transports.get_mut(key) {
+        transport.rests = false;
+    }
+    queue(transports, dirty, key);
+}
+
+/// Notes that a transport must be polled.
+fn queue(transports: &mut SlotMap<TransportKey, Transport>, dirty: &mut Vec<TransportKey>, key: TransportKey) {
     if let Some(transport) = transports.get_mut(key).filter(|transport| !transport.queued) {
         transport.queued = true;
         dirty.push(key);
