@@ -1,7 +1,7 @@
 # One word for everything; the work is done by scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check lint bench simulate reliability dist fuzz schemathesis audit
+.PHONY: help build run test check lint bench simulate reliability dist soak fuzz schemathesis audit
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,10 @@ dist: ## A release in dist/: stripped program, archive, Debian package, checksum
 
 simulate: ## 10,000 plays of everything that can go wrong (SEEDS, FIRST_SEED)
 	scripts/simulate
+
+soak: ## Ten minutes of joins, publications and leaves on the embedded media server (DURATION, PEOPLE): memory flat, nothing left over
+	cargo build -p livestream
+	scripts/soak
 
 fuzz: ## Mutated input for every parser at the edge, for longer (FUZZ_CASES)
 	scripts/fuzz

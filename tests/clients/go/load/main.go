@@ -2,7 +2,7 @@
 // lets a number of viewers watch, and prints as JSON what came through and what the server spent on it.
 //
 // With -narrow it has one viewer, whose connection it narrows and widens again, and prints how sound and picture
-// fared: the load of scripts/bench-congestion.
+// fared: the load of scripts/bench-congestion. With -people they come and go: the load of scripts/soak.
 //
 // It is LiveKit's Go SDK, unmodified, on both sides; the pictures are made up, in the sizes and at the rate of
 // a camera. Nothing passes or fails here: it is the load of scripts/bench-media.
@@ -32,6 +32,7 @@ var (
 	pid     = flag.Int("pid", 0, "process id of the media server")
 	narrow  = flag.String("narrow", "", "command that narrows the viewer's connection: then that is measured, with one viewer")
 	widen   = flag.String("widen", "", "command that widens it again")
+	people  = flag.Int("people", 0, "how many come and go all the time: then that is done for the duration")
 	sound   = flag.Bool("sound", false, "publish and watch sound alone")
 )
 
@@ -58,9 +59,12 @@ func main() {
 	lksdk.SetLogger(logger.LogRLogger(logr.Discard()))
 	var measured any
 	var err error
-	if *narrow != "" {
+	switch {
+	case *narrow != "":
 		measured, err = squeeze()
-	} else {
+	case *people > 0:
+		measured, err = soak()
+	default:
 		measured, err = run()
 	}
 	if err != nil {
