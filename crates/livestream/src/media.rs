@@ -3,6 +3,7 @@
 //! It is started on addresses next to the API's, and reached through LiveKit's
 //! public protocol only; what is made of it stands in other crates.
 
+use std::convert::Infallible;
 use std::fs;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -95,12 +96,10 @@ impl EmbeddedMedia {
     }
 }
 
-async fn listen(served: impl Future<Output = io::Result<()>>, stop: CancellationToken) {
+async fn listen(served: impl Future<Output = io::Result<Infallible>>, stop: CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
-        result = served => if let Err(error) = result {
-            tracing::error!(%error, "the listener on MEDIA_PORT has ended");
-        },
+        Err(error) = served => tracing::error!(%error, "the listener on MEDIA_PORT has ended"),
     }
 }
 

@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut term = signal(SignalKind::terminate())?;
     let serve = server.serve(listener);
     tokio::select! {
-        served = serve => served?,
+        Err(error) = serve => return Err(error.into()),
         _ = term.recv() => {}
         interrupted = tokio::signal::ctrl_c() => interrupted?,
     }

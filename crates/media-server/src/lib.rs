@@ -13,8 +13,7 @@
 //! let key = load_or_create_keys("data".as_ref())?;
 //! let server = MediaServer::start(Config::new(key))?;
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:7880").await?;
-//! server.serve(listener).await?;
-//! # Ok(())
+//! match server.serve(listener).await? {}
 //! # }
 //! ```
 

@@ -73,23 +73,20 @@ impl Drop for Place {
     }
 }
 
-/// Serves `router` over HTTP/1.1 until `stop`. A connection that sends no whole head for `head` is closed; of those
+/// Serves `router` over HTTP/1.1 until it is dropped, and its connections with it. A connection that sends no whole head for `head` is closed; of those
 /// whose first request is not answered yet the oldest is closed when there are more than `half_open`.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     half_open: usize,
     head: Duration,
-    stop: CancellationToken,
-) -> io::Result<()> {
+) -> io::Result<Infallible> {
     listener.local_addr()?;
     let places = HalfOpen::new(half_open);
+    let stop = CancellationToken::new();
+    let _stops = stop.clone().drop_guard();
     loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
+        match listener.accept().await {
             Ok((stream, _)) => {
                 let (place, over) = places.enter();
                 let (router, stop) = (router.clone(), stop.clone());

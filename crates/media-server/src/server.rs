@@ -1,5 +1,6 @@
 //! The running server: starting, serving, draining, stopping.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -94,15 +95,16 @@ impl MediaServer {
         http::standalone_router(self.app.clone())
     }
 
-    /// Serves [`standalone_router`](Self::standalone_router) on a listener until the server stops, within
-    /// [`Limits::half_open`](crate::Limits::half_open) and [`Timeouts::head`](crate::Timeouts::head).
+    /// Serves [`standalone_router`](Self::standalone_router) on a listener until it is dropped, within
+    /// [`Limits::half_open`](crate::Limits::half_open) and [`Timeouts::head`](crate::Timeouts::head). After the server
+    /// stopped, requests are still answered: 503.
     ///
     /// # Errors
     ///
     /// The listener cannot be used.
-    pub fn serve(&self, listener: TcpListener) -> impl Future<Output = io::Result<()>> + Send + use<> {
+    pub fn serve(&self, listener: TcpListener) -> impl Future<Output = io::Result<Infallible>> + Send + use<> {
         let (half_open, head) = (self.app.limits.half_open, self.app.timeouts.head);
-        listen::serve(listener, self.standalone_router(), half_open, head, self.stop.clone())
+        listen::serve(listener, self.standalone_router(), half_open, head)
     }
 
     /// The UDP addresses told to clients.
