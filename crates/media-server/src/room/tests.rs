@@ -1,5 +1,7 @@
 //! Rooms in virtual time: what clients are sent, what the engine is told, which webhooks go out.
 
+mod fuzz;
+
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 

@@ -248,7 +248,9 @@ impl Layer {
 
 impl Packet {
     pub fn read(packet: &RtpPacket, at: Instant) -> Packet {
-        let payload = &packet.payload;
+        // What a hostile publisher sends may be shorter than what is read here.
+        let mut payload = packet.payload.to_vec();
+        payload.resize(payload.len().max(12), 0);
         Packet {
             at,
             ssrc: *packet.header.ssrc,
