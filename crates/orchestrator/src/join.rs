@@ -1,6 +1,8 @@
 //! Joining a stream: a token.
 
-use domain::{Head, Identity, JoinRequest, OnDuplicate, Phase, Place, Role, RoomName, StreamId, Timestamp, grant, join};
+use domain::{
+    Head, Identity, JoinRequest, OnDuplicate, Phase, Place, Role, RoomName, StreamId, Timestamp, grant, join,
+};
 use rooms::TokenRequest;
 use store::{Concern, Loaded};
 

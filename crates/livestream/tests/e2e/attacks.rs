@@ -138,12 +138,15 @@ async fn secrets_in_logs() {
         let passes = [API_KEY.to_owned(), API_KEY_HASH.to_owned(), host, invite, ticket, token];
         for pass in &passes {
             // Rightly and wrongly, as bearer and where it does not belong.
-            for line in ["GET /streams/gold", "GET /keys", "POST /streams/gold/join", "PATCH /streams/gold", "POST /webhook"] {
+            for line in
+                ["GET /streams/gold", "GET /keys", "POST /streams/gold/join", "PATCH /streams/gold", "POST /webhook"]
+            {
                 ask(&one, line, pass, &json!({"userId": "ann"})).await;
                 ask(&one, line, &format!("{pass}x"), &json!({"userId": "ann"})).await;
                 tried += 2;
             }
-            for path in ["/sse/gold/updates?ticket=", "/streams/gold?key=", "/streams/", "/rtc/validate?access_token="] {
+            for path in ["/sse/gold/updates?ticket=", "/streams/gold?key=", "/streams/", "/rtc/validate?access_token="]
+            {
                 ask(&one, &format!("GET {path}{pass}"), "x", &Value::Null).await;
                 tried += 1;
             }
@@ -168,8 +171,9 @@ async fn secrets_in_logs() {
 
 /// The text at `path`, for the API key.
 async fn ask_text(one: &Livestream, path: &str) -> String {
-    let head =
-        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {API_KEY}\r\n\r\n");
+    let head = format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {API_KEY}\r\n\r\n"
+    );
     String::from_utf8(raw(one, head.as_bytes()).await).unwrap()
 }
 

@@ -177,9 +177,7 @@ impl Plan {
 /// Somebody may be there. Where somebody is banned LiveKit's count is not believed: it is up to five seconds late, and
 /// for so long nobody would look who has come into an empty room.
 fn is_busy(head: &Head, room: Option<&RoomSnapshot>, now: Timestamp) -> bool {
-    head.keepers > 0
-        || head.people > 0
-        || room.is_some_and(|room| room.num_participants > 0 || head.may_have_bans(now))
+    head.keepers > 0 || head.people > 0 || room.is_some_and(|room| room.num_participants > 0 || head.may_have_bans(now))
 }
 
 async fn compare(

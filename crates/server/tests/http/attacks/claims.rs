@@ -39,7 +39,8 @@ pub(super) async fn sealed_claims() -> Attack {
     let signed = |claims: &Value| token(json!({"alg": "HS256", "typ": "JWT"}), claims, |text| hs256(&secret, text));
     let mut tried = 0;
     for purpose in ["invite", "ticket"] {
-        let right = json!({"aud": purpose, "sub": "gold", "epoch": gold, "gen": 2, "role": "speaker", "exp": now + 600});
+        let right =
+            json!({"aud": purpose, "sub": "gold", "epoch": gold, "gen": 2, "role": "speaker", "exp": now + 600});
         // The hand that forges signs as the program does: only then do the refusals mean anything.
         assert_eq!(used(&app, purpose, "gold", &signed(&right)).await, 200, "{purpose}");
         let other = if purpose == "invite" { "ticket" } else { "invite" };
@@ -177,7 +178,8 @@ pub(super) async fn banned_lookalikes() -> Attack {
         tried += 1;
     }
     // Others, as they are for LiveKit: whoever takes one of them is a viewer without a history, and never José.
-    let alike = ["josé", "JOSÉ", "Jose\u{301}", "José ", " José", "Jos\u{e9}\u{200b}", "\u{ff2a}osé", "Jοsé", "José\u{feff}"];
+    let alike =
+        ["josé", "JOSÉ", "Jose\u{301}", "José ", " José", "Jos\u{e9}\u{200b}", "\u{ff2a}osé", "Jοsé", "José\u{feff}"];
     for who in alike {
         let joined = join(None, "/streams/gold/join", who).await;
         assert_eq!(joined.status, 200, "{who:?}");
@@ -198,7 +200,9 @@ pub(super) async fn banned_lookalikes() -> Attack {
         tried += 2;
     }
     // Nobody bans or lifts without the right to, and none beyond the own stream.
-    for bearer in [None, Some(READER), Some(speaker.as_str()), Some(own.as_str()), Some(elsewhere.as_str()), Some("lsh_x")] {
+    for bearer in
+        [None, Some(READER), Some(speaker.as_str()), Some(own.as_str()), Some(elsewhere.as_str()), Some("lsh_x")]
+    {
         for (method, path, body) in [
             ("POST", bans.to_owned(), Some(json!({"identity": "ann"}))),
             ("GET", bans.to_owned(), None),

@@ -41,7 +41,8 @@ pub(super) async fn private_streams() -> Attack {
     let over = Passes::of(&app, "ruby").await;
     assert_eq!(app.call("DELETE", "/streams/ruby", &over.host, None).await.status, 204);
     let mut tried = 0;
-    let mut bearers = vec![None, Some("gold"), Some("lsh_"), Some("lsh_x"), Some("lsi_"), Some("lsi_x.y.z"), Some("lst_")];
+    let mut bearers =
+        vec![None, Some("gold"), Some("lsh_"), Some("lsh_x"), Some("lsi_"), Some("lsi_x.y.z"), Some("lst_")];
     bearers.extend(former.all().into_iter().chain([&*before, &*stale]).map(Some));
     for name in ["gold", "opal", "ruby"] {
         let foreign = if name == "opal" { &passes } else { &other };
