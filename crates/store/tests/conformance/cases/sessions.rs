@@ -137,7 +137,7 @@ pub(crate) async fn a_row_goes_when_its_time_is_over(backend: Backend) {
     assert_eq!(everything(&backend.store, all(1)).await.first(), Some(&kept));
     tokio::time::sleep(Duration::from_millis(350)).await;
     for limit in [1, 10] {
-        assert_eq!(everything(&backend.store, all(limit)).await, [kept.clone()], "limit {limit}");
+        assert_eq!(everything(&backend.store, all(limit)).await, std::slice::from_ref(&kept), "limit {limit}");
     }
 }
 
@@ -153,7 +153,7 @@ pub(crate) async fn history_outlives_record_and_restart(backend: Backend) {
     let both = [hidden, session.clone()];
     for _ in 0..2 {
         answers_again(&backend.store).await;
-        assert_eq!(everything(&backend.store, HistoryQuery { since, ..all(10) }).await, [session.clone()]);
+        assert_eq!(everything(&backend.store, HistoryQuery { since, ..all(10) }).await, std::slice::from_ref(&session));
         assert_eq!(everything(&backend.store, HistoryQuery { since, hidden: true, ..all(10) }).await, both);
         if !backend.is_lasting() {
             break;
