@@ -32,7 +32,7 @@ test('create, go live, watch, talk, ask to speak, promote, mute, remove, end', a
   const clicked = Date.now();
   await ann.getByRole('button', { name: 'Go live' }).click();
   await expect(ann.locator('.bar .live')).toBeVisible();
-  await expect(card.locator('.live')).toBeVisible({ timeout: 1_000 });
+  await expect(card.locator('.live')).toBeVisible({ timeout: 5_000 });
   await expectVideo(ann);
   test.info().annotations.push({ type: 'host: click to live', description: `${Date.now() - clicked} ms` });
 
