@@ -162,7 +162,7 @@ impl Access {
             Err(UseCaseError::Banned) if sure == Sure::Free => {
                 Some("is not banned, and was refused as such".to_owned())
             }
-            Err(UseCaseError::Forbidden(_) | UseCaseError::RoleNotAllowed)
+            Err(UseCaseError::NotFound | UseCaseError::Forbidden(_) | UseCaseError::RoleNotAllowed)
                 if before.key.is_some() && before.active == before.key && active_generation(sim, id) == before.key =>
             {
                 Some("was refused with the host key of this generation".to_owned())
